@@ -1,0 +1,100 @@
+# What a developer does here, with the names that CONTRIBUTING.md uses.
+# `make` alone lists it.
+
+GO        ?= go
+GUEST      = $(GO) tool guest
+FUZZTIME  ?= 30s
+SOAK      ?= .
+
+# Static binaries run in every guest, whatever libraries the host has.
+STATIC     = CGO_ENABLED=0 $(GO)
+
+# Debian packages of the test beds and of the programs that tests compare with.
+PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio
+
+# Packages with tests that need a kernel, and those with tests that need several
+# CPUs: found by what the tests call and how they are named, so that a new one
+# cannot be forgotten.
+KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . | xargs -r -n1 dirname | sort -u)
+CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo bench soak fuzz lint shell clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU)
+	@set -e; \
+	missing=; \
+	for p in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+	done; \
+	root=; \
+	if [ "$$(id -u)" != 0 ]; then if [ -t 0 ]; then root=sudo; else root='sudo -n'; fi; fi; \
+	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
+	if [ -n "$$missing" ]; then \
+		if ! command -v apt-get >/dev/null; then \
+			echo "setup: this is no Debian; install the counterparts of:$$missing" >&2; exit 1; \
+		fi; \
+		if [ -n "$$root" ] && ! command -v sudo >/dev/null; then \
+			echo "setup: as root: apt-get install --no-install-recommends$$missing" >&2; exit 1; \
+		fi; \
+		echo "setup: installing$$missing"; \
+		$$apt install -y --no-install-recommends $$missing </dev/null >/dev/null 2>&1 \
+		|| { $$apt update </dev/null && $$apt install -y --no-install-recommends $$missing </dev/null; }; \
+	fi; \
+	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
+
+# With this experiment the runtime wipes what key derivations leave on stacks and
+# on the heap.
+build: ## bin/trusted-store, static
+	GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/trusted-store ./cmd/trusted-store
+
+# The last line is the same load in a guest that has next to no memory.
+test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs
+	TRUSTED_STORE_BEDS=required $(GO) test ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+	$(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml' $(KERNEL_TESTS)
+	@if [ -n '$(CPUS_TESTS)' ]; then set -x; \
+		$(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4' $(CPUS_TESTS); \
+	fi
+	$(STATIC) test -count=1 -timeout 30m -run FourCPUsWhileGrowing -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage
+
+demo: setup build ## a store from nothing to closed, on a kernel of its own
+	$(STATIC) build -o bin/demo ./internal/demo
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo
+
+bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup; BENCH_SHORT=1 takes minutes
+	$(STATIC) build -o bin/bench ./internal/bench
+	bin/bench -guest '$(GUEST)'
+
+soak: setup build ## the long form of every test that has one: hours
+	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml' $(KERNEL_TESTS)
+	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4' $(CPUS_TESTS)
+
+fuzz: ## each fuzz test for FUZZTIME=30s
+	@set -e; grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do \
+		set -x; $(GO) test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; set +x; \
+	done
+
+lint: ## gofmt, vet and the analysers that go.mod pins
+	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	@# staticcheck: what is surely wrong, and what is never used.
+	$(GO) tool staticcheck ./...
+	@# errcheck: a failure that nobody looks at; .ci/errcheck.txt says which may be.
+	$(GO) tool errcheck -exclude .ci/errcheck.txt ./...
+	@# go-errorlint: == and type switches on errors that may be wrapped.
+	$(GO) tool go-errorlint ./...
+	@# ineffassign: a value that is overwritten before it is read.
+	$(GO) tool ineffassign ./...
+	@# misspell: documents are read more often than they are written.
+	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
+	git ls-files '*.go' | xargs $(GO) tool misspell -error
+
+shell: setup build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
+
+clean: ## remove what was built here; the guests' cache stays
+	rm -rf bin

@@ -1,0 +1,108 @@
+// Package house_test holds what no single package can: the direction of
+// imports, and that the documents show code and commands that work.
+package house_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/trusted-store/trusted-store/"
+
+// mayImport lists, for each package of the module that is part of the product,
+// the others that it may import.
+var mayImport = map[string][]string{
+	"cmd/trusted-store":   {"storage", "cryptsetup"},
+	"storage":             {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
+	"storage/storagetest": {"internal/dm", "internal/loop"},
+	"cryptsetup":          {"internal/dm", "internal/keyring", "internal/secret"},
+	"integrity":           {"internal/dm"},
+	"mkfs":                {},
+	"internal/bench":      {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
+	"internal/blockdev":   {"internal/dm"},
+	"internal/demo":       {"mkfs"},
+	"internal/dm":         {"internal/undo"},
+	"internal/guest":      {},
+	"internal/keyring":    {},
+	"internal/loop":       {},
+	"internal/secret":     {},
+	"internal/undo":       {},
+}
+
+// public is what a user of the module may import, and examples with them.
+var public = []string{"storage", "storage/storagetest", "cryptsetup", "integrity", "mkfs"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T, patterns ...string) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps"}, patterns...)...).Output()
+	require.NoError(t, err)
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		require.NoError(t, err)
+		all = append(all, p)
+	}
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := mayImport[name]
+		if strings.HasPrefix(name, "examples/") {
+			allowed, known = public, true
+		}
+		if p.ImportPath+"/" == module {
+			known = true // the tests of this directory
+		}
+		require.True(t, known, "package %s has no place in the house: add it to mayImport, and say why it is needed", name)
+		for _, i := range p.Imports {
+			if below, ours := strings.CutPrefix(i, module); ours {
+				require.True(t, slices.Contains(allowed, below), "%s imports %s, which the direction of imports does not allow", name, below)
+			}
+		}
+	}
+}
+
+// Whoever imports storage gets no network, no second RPC library and nothing of
+// Kubernetes.
+func TestStorageStaysSmall(t *testing.T) {
+	for _, p := range list(t, "./storage") {
+		for _, dep := range p.Deps {
+			for _, unwanted := range []string{"net/http", "ttrpc", "grpc", "k8s.io", "oras.land", "containerd", "os/exec", "spf13"} {
+				require.NotContains(t, dep, unwanted)
+			}
+		}
+	}
+}
+
+// The program in the README is the one that is compiled.
+func TestReadmeProgram(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(readme), "<!-- examples/ephemeral/main.go -->\n```go\n")
+	require.True(t, found)
+	shown, _, _ := strings.Cut(rest, "```")
+	source, err := os.ReadFile("examples/ephemeral/main.go")
+	require.NoError(t, err)
+	_, program, _ := strings.Cut(string(source), "package main")
+	require.Equal(t, "package main"+program, shown)
+}
