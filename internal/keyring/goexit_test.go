@@ -1,0 +1,5 @@
+package keyring_test
+
+import "runtime"
+
+func exitGoroutine() { runtime.Goexit() }
