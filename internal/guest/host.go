@@ -1,0 +1,135 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// Exit statuses of the tool itself. Any other is the command's.
+const (
+	statusLeaks   = 123 // the command succeeded and left something behind
+	statusTimeout = 124 // the guest was killed after -timeout
+	statusFailed  = 125 // the guest could not start, died, or could not report
+)
+
+// runHost is the tool as a caller sees it.
+func runHost(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, os.Environ(), stderr)
+	if errors.Is(err, errHelp) {
+		return 0
+	}
+	if err != nil {
+		return fail(stderr, err)
+	}
+	if len(o.args) == 1 && o.args[0] == "setup" {
+		if err := setup(o, stderr); err != nil {
+			return fail(stderr, err)
+		}
+		return 0
+	}
+	status, err := runGuest(o, stdout, stderr)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	return status
+}
+
+func fail(stderr io.Writer, err error) int {
+	fmt.Fprintln(stderr, "guest:", err)
+	var timeout *timeoutError
+	if errors.As(err, &timeout) {
+		return statusTimeout
+	}
+	return statusFailed
+}
+
+// runGuest boots one guest and runs the command in it.
+func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
+	b := newBed(o)
+	if missing := b.missing(); len(missing) > 0 {
+		return 0, errNotInstalled(o.bed, missing)
+	}
+	s, err := newStart(o)
+	if err != nil {
+		return 0, err
+	}
+	m, host, err := newMachine(o)
+	if err != nil {
+		return 0, err
+	}
+	defer m.close()
+	defer host.Close()
+	cmd, err := b.command(m, s)
+	if err != nil {
+		return 0, err
+	}
+	finishEnv(o, s)
+	run := &session{opts: o, start: s, host: host, stdout: stdout, stderr: stderr}
+	return run.run(cmd, m)
+}
+
+// newStart says what the guest shall run, in the caller's directory and with
+// the caller's environment.
+func newStart(o *options) (*start, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	args := o.args
+	if len(args) == 0 {
+		args = []string{shell()}
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return nil, err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &start{Args: append([]string{path}, args[1:]...), Dir: dir, TTY: o.interactive}
+	s.Keep = keptPaths(o, dir, os.Getenv)
+	s.Show = shownPaths(o, path, dir, s.Keep)
+	return s, nil
+}
+
+// shell is what -i starts without a command.
+func shell() string {
+	for _, name := range []string{"bash", "busybox"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return "/bin/sh"
+}
+
+// finishEnv sets what commands in a guest rely on.
+func finishEnv(o *options, s *start) {
+	path := os.Getenv("PATH")
+	if path == "" {
+		path = "/bin:/usr/bin"
+	}
+	home := os.Getenv("HOME")
+	if info, err := os.Stat(home); err != nil || !info.IsDir() {
+		home = "/root"
+	}
+	disks := ""
+	for i, d := range s.Disks {
+		if i > 0 {
+			disks += ":"
+		}
+		disks += d
+	}
+	s.Env = environ(os.Environ(), map[string]string{
+		"TRUSTED_STORE_BED":   o.bed,
+		"TRUSTED_STORE_DISKS": disks,
+		"DM_DISABLE_UDEV":     "1",
+		"TMPDIR":              "/tmp",
+		"PATH":                path + ":/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME":                home,
+	})
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// qemu is an emulated machine with the distribution's kernel for clouds:
+// several CPUs, which run in parallel, at a fraction of the native speed. Its
+// root is made of copies of the host's files.
+type qemu struct {
+	cache  string // where setup puts kernels, and prepared roots are kept
+	kernel string // directory of an unpacked kernel package, or empty
+}
+
+const (
+	qemuBinary  = "qemu-system-x86_64"
+	qemuPort    = "guest"   // the channel's name among the virtio ports
+	qemuLower   = "host"    // directory of the copied files in the first root
+	qemuModules = "modules" // directory of the modules in the first root
+)
+
+// qemuDrivers are the modules without which nothing reaches the machine.
+var qemuDrivers = []module{
+	{name: "virtio_pci"}, {name: "virtio_console"}, {name: "virtio_blk"},
+	{name: "virtio_rng", optional: true}, {name: "romfs"},
+}
+
+func (q *qemu) missing() []string {
+	var missing []string
+	if _, err := exec.LookPath(qemuBinary); err != nil {
+		missing = append(missing, "qemu-system-x86")
+	}
+	if _, err := q.installed(); err != nil {
+		missing = append(missing, kernelPackage)
+	}
+	return missing
+}
+
+func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
+	k, err := q.installed()
+	if err != nil {
+		return nil, err
+	}
+	base, err := hostTree()
+	if err != nil {
+		return nil, err
+	}
+	tools, err := q.toolsImage(base)
+	if err != nil {
+		return nil, err
+	}
+	run, err := commandTree(s, m.opts)
+	if err != nil {
+		return nil, err
+	}
+	run.without(base)
+	root := filepath.Join(m.dir, "root")
+	if err := initialRoot(root, k, m.self, run); err != nil {
+		return nil, err
+	}
+	accel := m.opts.accel
+	if accel == "tcg" {
+		accel = "tcg,thread=multi"
+	}
+	args := []string{
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-machine", "q35", "-accel", accel, "-cpu", "max",
+		"-smp", fmt.Sprint(m.opts.cpus), "-m", fmt.Sprintf("%dM", uint64(m.opts.mem)>>20),
+		"-kernel", k.image, "-initrd", root,
+		"-append", strings.Join(slices.Concat([]string{
+			"console=ttyS0", "nokaslr", "mitigations=off", "rdinit=/init", initMark + "=qemu", envModules + "=/" + qemuModules + "/list",
+			envChannel + "=" + qemuPort, envLower + "=/" + qemuLower + ":" + toolsDir, envTools + "=/dev/vd" + string(rune('a'+m.disks())),
+		}, kernelArgs), " "),
+		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+		"-chardev", "socket,id=channel,fd=3",
+		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=channel,name=" + qemuPort,
+		"-device", "virtio-rng-pci",
+	}
+	for i := range m.disks() {
+		args = append(args, q.drive(i, m.opts)...)
+		s.Disks = append(s.Disks, "/dev/vd"+string(rune('a'+i)))
+	}
+	args = append(args, "-drive", "if=virtio,format=raw,readonly=on,file="+strings.ReplaceAll(tools, ",", ",,"))
+	return exec.Command(qemuBinary, args...), nil
+}
+
+// drive describes the i-th raw disk.
+func (q *qemu) drive(i int, o *options) []string {
+	d := fmt.Sprintf("if=virtio,format=raw,discard=unmap,cache=writeback,file=%s", inherited(1+i))
+	if o.throttle > 0 {
+		d += fmt.Sprintf(",throttling.bps-total=%d", uint64(o.throttle))
+	}
+	return []string{"-drive", d}
+}
+
+// toolsImage is a disk with the host's tools, kept until one of them changes.
+func (q *qemu) toolsImage(base *tree) (string, error) {
+	path := filepath.Join(q.cache, "tools-"+base.fingerprint()+".romfs")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	old, err := filepath.Glob(filepath.Join(q.cache, "tools-*.romfs"))
+	if err != nil {
+		return "", err
+	}
+	for _, o := range old {
+		os.Remove(o)
+	}
+	return path, writeWhole(path, base.writeRomfs)
+}
+
+// initialRoot writes the machine's first root: init, the modules, and the files
+// of this command that are not among the tools.
+func initialRoot(path string, k *kernelFiles, self string, run *tree) error {
+	boot, err := k.bootTree(self)
+	if err != nil {
+		return err
+	}
+	return writeWhole(path, func(w io.Writer) error {
+		return errors.Join(boot.pack(w, ""), run.pack(w, qemuLower))
+	})
+}
+
+// writeWhole makes a file that never exists in part.
+func writeWhole(path string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// copyLimit is the size of the largest file that is copied because it lies in
+// the caller's module and not because it was named.
+const copyLimit = 16 << 20
+
+// commandTree collects what one command needs: itself, the Go module around the
+// caller's directory, what -file names, and the directories that results go to.
+func commandTree(s *start, o *options) (*tree, error) {
+	t := newTree()
+	if err := t.addProgram(s.Args[0]); err != nil {
+		return nil, err
+	}
+	if err := t.add(s.Dir); err != nil {
+		return nil, err
+	}
+	if dir, ok := moduleRoot(s.Dir); ok {
+		if err := t.addAll(dir, skipCopy); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range o.files {
+		if err := t.addNamed(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range s.Keep {
+		dir := k
+		if info, err := os.Stat(k); err != nil || !info.IsDir() {
+			dir = filepath.Dir(k)
+		}
+		if err := t.add(dir); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// addNamed adds a file, with the libraries that it needs, or a directory.
+func (t *tree) addNamed(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return t.addAll(path, func(string, fs.FileInfo) bool { return false })
+	}
+	return t.addProgram(path)
+}
+
+// skipCopy leaves out what no command reads in a guest.
+func skipCopy(path string, info fs.FileInfo) bool {
+	name := filepath.Base(path)
+	return info.IsDir() && (name == ".git" || name == ".cache") || info.Size() > copyLimit
+}
+
+// moduleRoot is the nearest directory with a go.mod, from dir upwards.
+func moduleRoot(dir string) (string, bool) {
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d, true
+		}
+		if d == filepath.Dir(d) {
+			return "", false
+		}
+	}
+}
