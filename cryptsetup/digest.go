@@ -1,0 +1,115 @@
+package cryptsetup
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/trusted-store/trusted-store/internal/secret"
+)
+
+// digest tells the right volume key from a wrong one. LUKS2 specification,
+// section 3.4.
+type digest struct {
+	iterations uint32
+	salt       []byte
+	sum        []byte
+}
+
+const digestSize = 32
+
+// newDigest uses the smallest iteration count: a volume key is random, and
+// there is nothing to guess.
+func newDigest(key *VolumeKey) (digest, error) {
+	d := digest{iterations: minIterations, salt: make([]byte, saltSize)}
+	if _, err := rand.Read(d.salt); err != nil {
+		return digest{}, fmt.Errorf("salt of the digest: %w", err)
+	}
+	d.sum = d.of(key.Bytes())
+	return d, nil
+}
+
+func (d digest) of(key []byte) []byte {
+	return pbkdf2SHA256(key, d.salt, int(d.iterations), digestSize)
+}
+
+// matches compares in constant time; sums of different lengths never match.
+func (d digest) matches(key []byte) bool {
+	sum := d.of(key)
+	defer secret.Zero(sum)
+	return subtle.ConstantTimeCompare(sum, d.sum) == 1
+}
+
+func (d digest) encode(e *encoder, slots []Keyslot) {
+	e.object("0", func() {
+		e.text("type", "pbkdf2")
+		e.list("keyslots", slotNames(slots))
+		e.list("segments", []string{"0"})
+		e.text("hash", "sha256")
+		e.number("iterations", uint64(d.iterations))
+		e.base64("salt", d.salt)
+		e.base64("digest", d.sum)
+	})
+}
+
+func slotNames(slots []Keyslot) []string {
+	names := make([]string, len(slots))
+	for i, s := range slots {
+		names[i] = strconv.Itoa(s.ID)
+	}
+	return names
+}
+
+// digests reads the one digest, which must cover exactly the key slots and the
+// segment.
+func (w *walker) digests(n *node, slots []Keyslot) digest {
+	var d digest
+	all := w.object(n, "digest", "digests")
+	if all.n == nil {
+		return d
+	}
+	found := false
+	for i, key := range all.n.keys {
+		path := step("digests", key)
+		if key != "0" {
+			w.add("digest.id", path, "found %s, expected only \"0\"", quote(key))
+			continue
+		}
+		found = true
+		d = w.digest(w.object(all.n.vals[i], "digest", path), slots)
+	}
+	if !found {
+		w.add("digest.id", "digests", "digest \"0\" is missing")
+	}
+	return d
+}
+
+func (w *walker) digest(o *object, slots []Keyslot) digest {
+	var d digest
+	if !o.is("type", "pbkdf2") {
+		return d
+	}
+	o.refersTo("keyslots", slotNames(slots))
+	o.refersTo("segments", []string{"0"})
+	o.is("hash", "sha256")
+	d.iterations = uint32(o.within(iterationsLimit))
+	d.salt = o.bytes("salt", saltSize)
+	d.sum = o.bytes("digest", digestSize)
+	o.done()
+	return d
+}
+
+// refersTo compares a list of references with what it must hold, in any order.
+func (o *object) refersTo(key string, want []string) {
+	got, ok := o.strings(key)
+	if !ok {
+		return
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		o.refuse(key, "found %s, expected %v", quote(fmt.Sprint(got)), want)
+	}
+}

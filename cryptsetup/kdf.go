@@ -1,0 +1,162 @@
+package cryptsetup
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/crypto/argon2"
+
+	"github.com/trusted-store/trusted-store/internal/secret"
+)
+
+// KDF turns a passphrase into the key of a key slot's area: [PBKDF2] or
+// [Argon2id].
+type KDF interface {
+	fmt.Stringer
+	// derive returns areaKeySize secret bytes.
+	derive(passphrase, salt []byte) []byte
+	// check returns an ErrKDFBounds when p does not allow these parameters.
+	check(p Profile) error
+	encode(e *encoder, salt []byte)
+}
+
+// PBKDF2 is PBKDF2 with HMAC-SHA256.
+type PBKDF2 struct {
+	// Iterations is 1,000 to 10,000,000.
+	Iterations uint32
+}
+
+// Argon2id is the memory-hard function of RFC 9106.
+type Argon2id struct {
+	// Time is the number of passes, 1 to 16.
+	Time uint32
+	// MemoryKiB is 32 to 65,536 (64 MiB) unless the profile allows more.
+	MemoryKiB uint32
+	// Threads is 1 to 4.
+	Threads uint8
+}
+
+// randomKeySize is the length in bytes from which a key is taken to be random.
+const randomKeySize = 32
+
+// RandomKeyKDF is for keys of 32 or more random bytes: PBKDF2 with 1,000
+// iterations, under a millisecond. A cost that slows guessing down buys nothing
+// where there is nothing to guess.
+func RandomKeyKDF() KDF { return PBKDF2{Iterations: minIterations} }
+
+// PassphraseKDF is for what a person remembers: argon2id with 64 MiB, 4 passes
+// and as many threads as there are CPUs, up to 4; some tenths of a second.
+func PassphraseKDF() KDF {
+	return Argon2id{Time: 4, MemoryKiB: DefaultMaxArgon2Memory / 1024, Threads: uint8(min(maxThreads, runtime.NumCPU()))}
+}
+
+// KDFFor chooses by length: a key of 32 bytes or more, the size that key
+// brokers and random generators hand out, gets [RandomKeyKDF], a shorter one
+// [PassphraseKDF]. Callers who use a long sentence that a person chose pass
+// PassphraseKDF themselves.
+func KDFFor(passphrase []byte) KDF {
+	if len(passphrase) >= randomKeySize {
+		return RandomKeyKDF()
+	}
+	return PassphraseKDF()
+}
+
+// String returns the function and its cost.
+func (k PBKDF2) String() string { return fmt.Sprintf("pbkdf2 sha256, %d iterations", k.Iterations) }
+
+func (k PBKDF2) derive(passphrase, salt []byte) []byte {
+	return pbkdf2SHA256(passphrase, salt, int(k.Iterations), areaKeySize)
+}
+
+func (k PBKDF2) check(Profile) error {
+	return checkLimit(iterationsLimit, uint64(k.Iterations))
+}
+
+func (k PBKDF2) encode(e *encoder, salt []byte) {
+	e.text("type", "pbkdf2")
+	e.text("hash", "sha256")
+	e.number("iterations", uint64(k.Iterations))
+	e.base64("salt", salt)
+}
+
+// MarshalJSON writes the parameters under the function's name.
+func (k PBKDF2) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"type":"pbkdf2","hash":"sha256","iterations":%d}`, k.Iterations), nil
+}
+
+// String returns the function and its cost.
+func (k Argon2id) String() string {
+	return fmt.Sprintf("argon2id, %d passes, %d KiB, %d threads", k.Time, k.MemoryKiB, k.Threads)
+}
+
+// MarshalJSON writes the parameters under the function's name.
+func (k Argon2id) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"type":"argon2id","time":%d,"memory_kib":%d,"threads":%d}`, k.Time, k.MemoryKiB, k.Threads), nil
+}
+
+// derive cannot wipe what package argon2 leaves, the passphrase among it: hence
+// secret.Do, and a slice of our own.
+func (k Argon2id) derive(passphrase, salt []byte) []byte {
+	out := make([]byte, areaKeySize)
+	secret.Do(func() {
+		derived := argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize)
+		copy(out, derived)
+		secret.Zero(derived)
+	})
+	return out
+}
+
+func (k Argon2id) check(p Profile) error {
+	time, memory, cpus := p.argon2Limits()
+	for _, c := range []struct {
+		limit limit
+		v     uint64
+	}{{time, uint64(k.Time)}, {memory, uint64(k.MemoryKiB)}, {cpus, uint64(k.Threads)}} {
+		if err := checkLimit(c.limit, c.v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k Argon2id) encode(e *encoder, salt []byte) {
+	e.text("type", "argon2id")
+	e.number("time", uint64(k.Time))
+	e.number("memory", uint64(k.MemoryKiB))
+	e.number("cpus", uint64(k.Threads))
+	e.base64("salt", salt)
+}
+
+func checkLimit(l limit, v uint64) error {
+	if l.holds(v) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s %d, expected %s", ErrKDFBounds, l.field, v, l)
+}
+
+// kdf reads the object that says how to derive a slot's key. Nothing is
+// derived or allocated before every number is inside its limit.
+func (w *walker) kdf(o *object) (KDF, []byte) {
+	var k KDF
+	switch kind := o.find("type"); {
+	case kind != nil && kind.kind == '"' && kind.text == "argon2id":
+		time, memory, cpus := w.profile.argon2Limits()
+		k = Argon2id{
+			Time:      uint32(o.within(time)),
+			MemoryKiB: uint32(o.within(memory)),
+			Threads:   uint8(o.within(cpus)),
+		}
+	case kind != nil && kind.kind == '"' && kind.text == "pbkdf2":
+		o.is("hash", "sha256")
+		k = PBKDF2{Iterations: uint32(o.within(iterationsLimit))}
+	case kind != nil:
+		o.refuse("type", "found %s, expected \"pbkdf2\" or \"argon2id\"", kind.describe())
+		return nil, nil
+	default:
+		o.need("type")
+		return nil, nil
+	}
+	salt := o.bytes("salt", saltSize)
+	o.done()
+	return k, salt
+}

@@ -1,0 +1,59 @@
+package cryptsetup
+
+import "bytes"
+
+// metadata is what the JSON area of an accepted header says; everything else
+// in it is constant. LUKS2 specification, section 3.
+type metadata struct {
+	integrity Integrity
+	keyslots  []Keyslot
+	digest    digest
+}
+
+// encode writes the JSON text as cryptsetup would.
+func (m *metadata) encode() []byte {
+	var e encoder
+	e.root(func() {
+		e.object("keyslots", func() {
+			for i := range m.keyslots {
+				m.keyslots[i].encode(&e, m.integrity)
+			}
+		})
+		e.object("tokens", func() {})
+		e.object("segments", func() { encodeSegment(&e, m.integrity) })
+		e.object("digests", func() { m.digest.encode(&e, m.keyslots) })
+		encodeConfig(&e)
+	})
+	return e.buf
+}
+
+// metadata reads the whole JSON text. The segment comes first, since the sizes
+// of keys and areas follow from its integrity.
+func (w *walker) metadata(root *node) metadata {
+	var m metadata
+	o := w.object(root, "metadata", "")
+	m.integrity = w.segments(o.need("segments"))
+	m.keyslots = w.keyslots(o.need("keyslots"), m.integrity)
+	w.tokens(o.need("tokens"))
+	m.digest = w.digests(o.need("digests"), m.keyslots)
+	w.config(o.need("config"))
+	o.done()
+	return m
+}
+
+// jsonText returns the text of a JSON area: up to the first NUL, with nothing
+// behind it.
+func jsonText(area []byte, f *faults, where string) []byte {
+	end := bytes.IndexByte(area, 0)
+	if end < 0 {
+		f.add("json.unterminated", where, "no NUL in the %d bytes of the JSON area", len(area))
+		return area
+	}
+	for i, c := range area[end:] {
+		if c != 0 {
+			f.add("json.trailing", where, "byte %d behind the JSON text is %#02x, expected only NUL", end+i, c)
+			break
+		}
+	}
+	return area[:end]
+}

@@ -1,0 +1,63 @@
+package cryptsetup
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// ProfileVersion names the set of rules that this package applies. A later
+// version may accept what this one rejects by name.
+const ProfileVersion = 1
+
+// DefaultMaxArgon2Memory is the most memory, in bytes, that opening a key slot
+// may take unless the caller raises it: 64 MiB.
+const DefaultMaxArgon2Memory = 64 << 20
+
+// Profile is what a caller accepts in a header. Everything that is not listed
+// here has one exact value. The zero value is the strictest.
+type Profile struct {
+	// Integrity is what the volume must have. The zero value requires
+	// hmac-sha256, so that a host cannot take integrity away.
+	Integrity IntegrityRule
+	// ExpectUUID is the UUID the volume must have; zero accepts any.
+	ExpectUUID uuid.UUID
+	// MaxArgon2Memory bounds, in bytes, what a key slot's argon2id may ask
+	// for; 0 means DefaultMaxArgon2Memory. cryptsetup's own default asks for
+	// up to 1 GiB.
+	MaxArgon2Memory uint64
+}
+
+// IntegrityRule is what a [Profile] accepts of [Integrity].
+type IntegrityRule uint8
+
+const (
+	// RequireHMACSHA256 accepts volumes with HMAC-SHA256 tags only.
+	RequireHMACSHA256 IntegrityRule = iota
+	// RequireNone accepts volumes without integrity only.
+	RequireNone
+	// AnyIntegrity accepts both, as the header says. It is meant for looking
+	// at a header: with it the host chooses.
+	AnyIntegrity
+)
+
+// Require returns the rule that accepts exactly i.
+func Require(i Integrity) IntegrityRule {
+	if i == None {
+		return RequireNone
+	}
+	return RequireHMACSHA256
+}
+
+// String returns "hmac-sha256", "none" or "any".
+func (r IntegrityRule) String() string {
+	switch r {
+	case RequireHMACSHA256:
+		return HMACSHA256.String()
+	case RequireNone:
+		return None.String()
+	case AnyIntegrity:
+		return "any"
+	}
+	return fmt.Sprintf("IntegrityRule(%d)", uint8(r))
+}

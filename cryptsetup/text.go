@@ -1,0 +1,82 @@
+package cryptsetup
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteText prints a report for people: both copies side by side, the JSON
+// area, then the verdict and every violation. Its errors are those of w.
+func (r *Report) WriteText(w io.Writer) error {
+	var out bytes.Buffer
+	table := textTable{tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)}
+	r.addCopies(table)
+	for _, f := range r.Metadata {
+		table.row(f.Path, f.Value)
+	}
+	if r.Fingerprint != "" {
+		table.row("fingerprint", r.Fingerprint)
+	}
+	table.row("verdict", r.Verdict())
+	for _, v := range r.Violations {
+		table.row("  " + v.String())
+	}
+	table.flush()
+	if _, err := w.Write(out.Bytes()); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
+}
+
+// textTable aligns cells in memory, where writing cannot fail.
+type textTable struct{ w *tabwriter.Writer }
+
+func (t textTable) row(cells ...string) { _, _ = io.WriteString(t.w, strings.Join(cells, "\t")+"\n") }
+
+func (t textTable) flush() { _ = t.w.Flush() }
+
+func (r *Report) addCopies(table textTable) {
+	if len(r.Copies) == 0 {
+		return
+	}
+	for _, line := range []struct {
+		name string
+		of   func(Copy) string
+	}{
+		{"copy", func(c Copy) string { return c.Name }},
+		{"magic", func(c Copy) string { return c.Magic }},
+		{"version", func(c Copy) string { return strconv.Itoa(int(c.Version)) }},
+		{"hdr_size", func(c Copy) string { return strconv.FormatUint(c.HeaderSize, 10) }},
+		{"seqid", func(c Copy) string { return strconv.FormatUint(c.SeqID, 10) }},
+		{"label", func(c Copy) string { return orDash(c.Label) }},
+		{"csum_alg", func(c Copy) string { return orDash(c.ChecksumAlg) }},
+		{"uuid", func(c Copy) string { return orDash(c.UUID) }},
+		{"subsystem", func(c Copy) string { return orDash(c.Subsystem) }},
+		{"hdr_offset", func(c Copy) string { return strconv.FormatUint(c.HeaderOffset, 10) }},
+		{"checksum", Copy.state},
+	} {
+		cells := []string{line.name}
+		for _, c := range r.Copies {
+			cells = append(cells, line.of(c))
+		}
+		table.row(cells...)
+	}
+}
+
+func (c Copy) state() string {
+	if c.Checksum == c.Computed {
+		return "right"
+	}
+	return "wrong"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

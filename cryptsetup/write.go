@@ -1,0 +1,91 @@
+package cryptsetup
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// Write puts the header on the device: the key-slot areas, the first copy, the
+// second copy, and random bytes over the areas of removed slots. It writes
+// whole 4096-byte blocks at multiples of 4096 from aligned memory, so the
+// device may be open with O_DIRECT, and nothing outside the metadata. It may be
+// repeated after an error.
+//
+// Write does not flush. That is right for a new volume, which is worth nothing
+// until it is complete; a volume that holds data needs [Header.WriteSync].
+func (h *Header) Write(w io.WriterAt) error {
+	return h.write(w, func() error { return nil })
+}
+
+// SyncWriter is a device that can be flushed; *[os.File] is one.
+type SyncWriter interface {
+	io.WriterAt
+	Sync() error
+}
+
+// WriteSync is Write with a flush after each of its steps, so that after a
+// power cut at least one copy is whole, and the key slots that it lists are on
+// the device. The other copy may be damaged or older, and then [Read] rejects
+// the header until an operator has called for [Recover].
+func (h *Header) WriteSync(w SyncWriter) error { return h.write(w, w.Sync) }
+
+func (h *Header) write(w io.WriterAt, flush func() error) error {
+	steps := []func(io.WriterAt) error{
+		h.writeAreas,
+		func(w io.WriterAt) error { return h.writeCopy(w, 0) },
+		func(w io.WriterAt) error { return h.writeCopy(w, 1) },
+		h.writeNoise, // last: until here the old header may be all there is
+	}
+	for _, step := range steps {
+		if err := step(w); err != nil {
+			return fmt.Errorf("write LUKS2 header: %w", err)
+		}
+		if err := flush(); err != nil {
+			return fmt.Errorf("write LUKS2 header: flush: %w", err)
+		}
+	}
+	h.wiped = nil
+	return nil
+}
+
+func (h *Header) writeCopy(w io.WriterAt, n int) error {
+	at := n * copySize
+	if _, err := w.WriteAt(alignedCopy(h.image[at:at+copySize]), int64(at)); err != nil {
+		return fmt.Errorf("%s: %w", copyNames[n], err)
+	}
+	return nil
+}
+
+func (h *Header) writeAreas(w io.WriterAt) error {
+	for _, s := range h.Keyslots() {
+		if _, err := w.WriteAt(alignedCopy(s.area), s.Offset); err != nil {
+			return fmt.Errorf("key slot %d: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+// writeNoise overwrites the areas of removed slots.
+func (h *Header) writeNoise(w io.WriterAt) error {
+	for _, offset := range h.removedAreas() {
+		noise := alignedBytes(int(h.wiped[offset]))
+		if _, err := rand.Read(noise); err != nil {
+			return err
+		}
+		if _, err := w.WriteAt(noise, offset); err != nil {
+			return fmt.Errorf("overwrite removed key slot: %w", err)
+		}
+	}
+	return nil
+}
+
+func (h *Header) removedAreas() []int64 {
+	offsets := make([]int64, 0, len(h.wiped))
+	for o := range h.wiped {
+		offsets = append(offsets, o)
+	}
+	slices.Sort(offsets)
+	return offsets
+}
