@@ -1,0 +1,41 @@
+// Package integrity lays out, formats and activates the dm-integrity layer that
+// keeps an authentication tag of 32 bytes beside each block of 4096.
+//
+// dm-integrity only stores the tags; the dm-crypt device on top makes and checks
+// them. So nothing here needs a key, and nothing here protects alone.
+//
+//	layout, err := integrity.Plan(deviceSectors, 32768, integrity.MinimalJournal)
+//	err = integrity.Format(ctx, integrity.Mapping{Name: "x_dif", UUID: id, Device: disk, Layout: layout})
+//
+//	layout, err := integrity.Read(disk, 32768) // an existing one
+//	err = integrity.Activate(ctx, integrity.Mapping{…})
+//
+// # The superblock is not trusted
+//
+// It lies on a device that the host can change, and the kernel believes it: a
+// zeroed one makes the kernel format anew, a shrunk one would shrink the volume.
+// Therefore this package computes what a superblock must be, from the size of
+// the device and the choice of the journal, and compares every byte of 4096. The
+// kernel reads the superblock a second time; what it made of it shows in its
+// live table, its status and what it wrote back, which are compared too, before
+// anything is stacked. A mismatch removes the mapping. A superblock that is wrong
+// only while the kernel reads it, and in a way that the kernel repairs (zeroed,
+// other size, dirty bitmap), passes: the result is the right layout.
+//
+// # Journal
+//
+// [Journaled] writes twice, and a crash leaves old or new blocks. [Direct]
+// writes once; after a crash a block that was being written may be unreadable,
+// never wrong. The kernel holds the journal in memory in both modes, so
+// [MinimalJournal] (132 KiB) suits a volume that dies with the guest, and
+// [DefaultJournal] (1/128 of the device, 64 MiB at most) is what cryptsetup makes.
+//
+// # Units, privileges, errors
+//
+// Positions and lengths are sectors of 512 bytes. [Plan], [ParseSuperblock] and
+// [Superblock.Check] are pure; the rest needs CAP_SYS_ADMIN, dm-integrity in the
+// kernel, and the device not in use. Errors wrap the sentinels of this package.
+//
+// Source: drivers/md/dm-integrity.c of Linux, whose geometry the formulas in
+// [Plan] restate; the tests compare them with a running kernel at many sizes.
+package integrity
