@@ -1,0 +1,171 @@
+package storage
+
+import (
+	"context"
+	"os"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/integrity"
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+// dataSector is where a volume's data, or its integrity superblock, begins.
+const dataSector = cryptsetup.DataOffset / sectorSize
+
+// activation is what Create and Open share: a device that becomes a live store.
+type activation struct {
+	operation
+	name, mountPoint string
+	id               uuid.UUID
+	integrity        Integrity
+
+	dev     *claimed
+	key     *cryptsetup.VolumeKey
+	layout  integrity.Layout // with integrity
+	mode    integrity.Mode   // with integrity
+	sectors uint64           // of the mapping
+}
+
+func (a *activation) setDefaults() {
+	if a.mountPoint == "" {
+		a.mountPoint = DefaultMountPoint
+	}
+	if a.progress == nil {
+		a.progress = func(Progress) {}
+	}
+}
+
+// end gives back what is needed while a store is being made, and wipes the key:
+// after the load the kernel has its own copy.
+func (a *activation) end() {
+	a.key.Wipe()
+	if a.dev == nil {
+		return
+	}
+	if err := a.dev.Close(); err != nil {
+		a.log.Warn("close device", "err", err)
+	}
+}
+
+func (a *activation) store(mode GrowMode) *Store {
+	s := &Store{name: a.name, id: a.id}
+	if a.mountPoint != NoMount {
+		s.mountPoint = a.mountPoint
+	}
+	if mode == GrowInBackground {
+		s.startGrowing(a.log)
+	}
+	return s
+}
+
+// bytes is the size of the mapping.
+func (a *activation) bytes() uint64 { return a.sectors * sectorSize }
+
+func (a *activation) checkArguments(context.Context) error {
+	control, err := openControl()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	if a.name, err = freeName(control, a.name); err != nil {
+		return err
+	}
+	return checkMountPoint(a.mountPoint, a.log)
+}
+
+func (a *activation) claimDevice() (err error) {
+	a.dev, err = claim(a.device)
+	return err
+}
+
+// activateIntegrity makes the lower mapping, by Format or Activate.
+func (a *activation) activateIntegrity(ctx context.Context, activate func(context.Context, integrity.Mapping) error) error {
+	if err := a.dev.release(); err != nil {
+		return err
+	}
+	name := a.name + integritySuffix
+	err := activate(ctx, integrity.Mapping{
+		Name: name, UUID: a.id, Device: a.dev.File(), Layout: a.layout, Mode: a.mode,
+	})
+	if err != nil {
+		return err
+	}
+	a.undo.Push("remove mapping "+name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, removeGrace)
+		defer cancel()
+		return integrity.Deactivate(ctx, name)
+	})
+	return nil
+}
+
+// activateCrypt makes the upper mapping, over the integrity layer or the device.
+func (a *activation) activateCrypt(ctx context.Context) error {
+	below, offset := a.dev.File(), uint64(dataSector)
+	if a.integrity != NoIntegrity {
+		f, err := os.OpenFile(dm.Path(a.name+integritySuffix), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		below, offset = f, 0
+	}
+	if err := a.dev.release(); err != nil {
+		return err
+	}
+	err := cryptsetup.Activate(ctx, cryptsetup.Mapping{
+		Name: a.name, UUID: a.id, Device: below, Offset: offset, Sectors: a.sectors, Integrity: a.integrity,
+	}, a.key)
+	if err != nil {
+		return err
+	}
+	a.undo.Push("remove mapping "+a.name, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, removeGrace)
+		defer cancel()
+		return cryptsetup.Deactivate(ctx, a.name)
+	})
+	if err := a.noteBeginning(); err != nil {
+		a.log.Debug("beginning not noted in the kernel's log", "err", err)
+	}
+	return nil
+}
+
+// noteBeginning is for Status only; without it the number of integrity errors
+// is unknown.
+func (a *activation) noteBeginning() error {
+	control, err := dm.Open()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	live, err := readLive(control, a.name)
+	if err != nil {
+		return err
+	}
+	return logBeginning(live.kernelNames())
+}
+
+// openMapping opens the upper mapping past the page cache, so that whole blocks
+// go straight to it and nothing of them is read first or stays in memory.
+func (a *activation) openMapping() (*os.File, error) {
+	return os.OpenFile(dm.Path(a.name), os.O_RDWR|unix.O_DIRECT|unix.O_EXCL, 0)
+}
+
+func (a *activation) mount(context.Context) error {
+	undo, err := makeMountPoint(a.mountPoint)
+	if undo != nil {
+		a.undo.Push("remove "+a.mountPoint, undo)
+	}
+	if err != nil {
+		return err
+	}
+	if err := mount(dm.Path(a.name), a.mountPoint); err != nil {
+		return err
+	}
+	a.undo.Push("unmount "+a.mountPoint, func(ctx context.Context) error {
+		return unmount(ctx, a.mountPoint, unmountGrace)
+	})
+	return nil
+}

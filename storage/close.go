@@ -1,0 +1,90 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+// removeGrace is how long the removal of a mapping waits for a short use of it,
+// such as a probe, to end.
+const removeGrace = 5 * time.Second
+
+// Close takes a live store away: all its mounts in this mount namespace, both
+// mappings with their nodes, and with them the key in the kernel. It is for
+// stores of another process; a [Store] has its own Close.
+//
+// nameOrDir is the store's name, its node under /dev/mapper or a directory
+// where it is mounted. What a process that died left half-made is taken away as
+// well, and so is what cryptsetup opened. When there is nothing the error
+// is [ErrNotFound]; a caller for whom that is no failure ignores it.
+//
+// While a file on it is open, Close fails with [ErrBusy] after about 2 seconds
+// and leaves the store as it is. The contents of a persistent store stay for the
+// next Open; those of an ephemeral one are lost for good.
+//
+// It needs root.
+func Close(ctx context.Context, nameOrDir string) error {
+	return failure("close", nameOrDir, "", closeStore(ctx, nameOrDir, uuid.Nil))
+}
+
+// closeStore closes the store of that name; with an id only if it is the volume
+// of that UUID.
+func closeStore(ctx context.Context, nameOrDir string, id uuid.UUID) error {
+	control, err := openControl()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	name, err := resolveName(control, nameOrDir)
+	if err != nil {
+		return err
+	}
+	store, err := readLive(control, name)
+	if err != nil {
+		return err
+	}
+	if id != uuid.Nil && !store.is(id) {
+		return dm.ErrNotFound
+	}
+	return store.remove(ctx, control)
+}
+
+func (l *live) is(id uuid.UUID) bool {
+	top, prefix, name := l.crypt, cryptPrefix, l.name
+	if top == nil {
+		top, prefix, name = l.integrity, integrityPrefix, l.name+integritySuffix
+	}
+	got, err := top.volumeUUID(prefix, name)
+	return err == nil && got == id
+}
+
+func (l *live) remove(ctx context.Context, control *dm.Control) error {
+	if l.crypt != nil {
+		if err := unmountAll(ctx, l.crypt.info); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeGrace)
+	defer cancel()
+	for _, layer := range []*layer{l.crypt, l.integrity} {
+		if layer == nil {
+			continue
+		}
+		if err := control.Remove(ctx, layer.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
+			return stillOpen(layer, err)
+		}
+	}
+	return nil
+}
+
+func stillOpen(l *layer, err error) error {
+	if !errors.Is(err, dm.ErrBusy) {
+		return err
+	}
+	return refuse(ErrBusy, "look for another mount namespace or process that uses "+dm.Path(l.info.Name), "%w", err)
+}

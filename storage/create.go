@@ -1,0 +1,192 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/integrity"
+	"github.com/trusted-store/trusted-store/mkfs"
+)
+
+// Create makes a new volume on the device (a path or "MAJ:MIN"), with a
+// filesystem, and mounts it. What the device held is destroyed.
+//
+// Nothing is written before every argument, the device's size and what it holds
+// are checked. After a failure, or when ctx ends, nothing that was made is left
+// but a device without a header. The header is the last thing written: a volume
+// has one only when it is whole.
+//
+// It needs root, and device-mapper, dm-crypt, dm-integrity, authenc and ext4 in
+// the kernel. It runs no other program.
+func Create(ctx context.Context, device string, opts CreateOptions) (*Store, error) {
+	c := newCreation(device, opts)
+	defer c.end()
+	if err := c.run(ctx, c.steps()); err != nil {
+		return nil, err
+	}
+	return c.store(opts.Grow), nil
+}
+
+// creation is a Create under way.
+type creation struct {
+	activation
+	opts   CreateOptions
+	header *cryptsetup.Header
+	reused bool // the device held something that is to be destroyed
+}
+
+func newCreation(device string, opts CreateOptions) *creation {
+	c := &creation{opts: opts}
+	c.activation = activation{
+		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
+			progress: opts.Progress, failAfter: opts.failAfter},
+		name: opts.Name, mountPoint: opts.MountPoint, integrity: opts.Integrity,
+	}
+	c.setDefaults()
+	return c
+}
+
+func (c *creation) steps() []step {
+	steps := []step{
+		{"check arguments", c.checkArguments},
+		{"check device", c.checkDevice},
+		{"make keys", c.makeKeys},
+		{"clear device", c.clearDevice},
+	}
+	if c.integrity != NoIntegrity {
+		steps = append(steps, step{"format integrity layer", c.formatIntegrity})
+	}
+	steps = append(steps, step{"activate encryption", c.activateCrypt})
+	if c.mountPoint != NoMount {
+		steps = append(steps, step{"write filesystem", c.writeFilesystem})
+	}
+	steps = append(steps, step{"write header", c.writeHeader})
+	if c.mountPoint != NoMount {
+		steps = append(steps, step{"mount", c.mount})
+	}
+	return steps
+}
+
+func (c *creation) checkDevice(context.Context) error {
+	if err := c.claimDevice(); err != nil {
+		return err
+	}
+	var err error
+	if c.reused, err = c.dev.checkBlank(c.opts.Overwrite); err != nil {
+		return err
+	}
+	if err := c.plan(); err != nil {
+		return err
+	}
+	if c.mountPoint == NoMount {
+		return nil
+	}
+	_, err = mkfs.Plan(c.bytes(), c.mkfsOptions())
+	return err
+}
+
+// plan lays the integrity layer out. An ephemeral volume dies with the guest:
+// what a journal would be good for, it does not need.
+func (c *creation) plan() error {
+	c.mode, c.sectors = integrity.Journaled, c.dev.sectors()-dataSector
+	journal := integrity.DefaultJournal
+	if c.opts.Key == nil {
+		c.mode, journal = integrity.Direct, integrity.MinimalJournal
+	}
+	if c.integrity == NoIntegrity {
+		return nil
+	}
+	var err error
+	c.layout, err = integrity.Plan(c.dev.sectors(), dataSector, journal)
+	c.sectors = c.layout.ProvidedSectors
+	return err
+}
+
+func (c *creation) makeKeys(context.Context) error {
+	key, err := cryptsetup.NewVolumeKey(c.integrity)
+	if err != nil {
+		return err
+	}
+	c.key = key
+	c.header, err = cryptsetup.New(key, cryptsetup.Options{Integrity: c.integrity})
+	if err != nil {
+		return err
+	}
+	c.id = c.header.UUID()
+	if c.opts.Key == nil {
+		return nil
+	}
+	passphrase := c.opts.Key.bytes.Bytes()
+	_, err = c.header.AddKeyslot(passphrase, key, cryptsetup.KDFFor(passphrase))
+	return err
+}
+
+// clearDevice takes away both headers of a volume of before, and from a device
+// that holds anything else also what its signatures and backups are made of.
+func (c *creation) clearDevice(context.Context) error {
+	if c.reused {
+		c.log.Info("destroying what the device holds", "device", c.device)
+		if err := c.dev.zero(0, cryptsetup.DataOffset); err != nil {
+			return err
+		}
+		return c.dev.zero(c.dev.Size()-tailSize, tailSize)
+	}
+	if c.opts.Key == nil {
+		return c.dev.writeZeros(0, headersSize) // the sync of the new header is enough
+	}
+	return c.dev.zero(0, headersSize)
+}
+
+func (c *creation) formatIntegrity(ctx context.Context) error {
+	return c.activateIntegrity(ctx, integrity.Format)
+}
+
+func (c *creation) mkfsOptions() mkfs.Options {
+	o := mkfs.Options{
+		BytesPerInode: c.opts.Filesystem.BytesPerInode,
+		InodeSize:     c.opts.Filesystem.InodeSize,
+		Label:         c.opts.Filesystem.Label,
+		Journal:       c.opts.Key != nil,
+		GrowTo:        c.bytes(),
+	}
+	o.Size = seed(c.bytes(), o)
+	o.Progress = func(done, total uint64) {
+		c.progress(Progress{Step: "write filesystem", Done: done, Total: total})
+	}
+	return o
+}
+
+func (c *creation) writeFilesystem(ctx context.Context) error {
+	f, err := c.openMapping()
+	if err != nil {
+		return err
+	}
+	layout, err := mkfs.Format(ctx, f, c.bytes(), c.mkfsOptions())
+	if err == nil {
+		err = layout.PrepareGrowth(ctx, f, layout.Geometry().Growth(c.bytes()))
+	}
+	return errors.Join(err, c.sync(err, f), f.Close())
+}
+
+// sync brings what was written to the device, so that a header is there only when
+// what it describes is. After a failure that is not worth the time, nor for an
+// ephemeral volume, which nobody can open after a crash anyway.
+func (c *creation) sync(failed error, f *os.File) error {
+	if failed != nil || c.opts.Key == nil {
+		return nil
+	}
+	return f.Sync()
+}
+
+func (c *creation) writeHeader(context.Context) error {
+	// On any failure from here on, a volume that looks whole must not stay.
+	c.undo.Push("take the header back", func(context.Context) error {
+		return c.dev.zero(0, headersSize)
+	})
+	if err := c.header.Write(c.dev.File()); err != nil {
+		return err
+	}
+	return c.dev.File().Sync()
+}

@@ -1,0 +1,160 @@
+package storage_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/storage"
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+func TestEphemeralStore(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, 64*mib)
+	s := create(t, disk, storage.CreateOptions{})
+	require.Regexp(t, `^encrypted_disk_[A-Z0-9]{5}$`, s.Name())
+	writeFile(t, filepath.Join(s.MountPoint(), "layers/0/etc/hostname"), "guest")
+
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, storage.StateMounted, status.State)
+	require.Empty(t, status.Problems)
+	require.Equal(t, []storage.Promise{storage.Confidentiality, storage.IntegrityOfBlocks}, status.Promises)
+	require.Equal(t, "LUKS2 aes-xts-plain64 hmac(sha256) device direct keyring 4096 32768",
+		fmt.Sprint(status.Type, " ", status.Cipher, " ", status.Integrity, " ", status.Tags, " ", status.Journal, " ",
+			status.KeyLocation, " ", status.SectorSize, " ", status.Offset))
+	require.Equal(t, s.UUID().String(), status.UUID)
+	require.Equal(t, disk, status.Device)
+	require.Equal(t, uint64(64*mib), status.DeviceBytes)
+	require.Zero(t, status.IntegrityErrors.AtLeast)
+	require.Equal(t, "ext4", status.Filesystem.Type)
+
+	require.NoError(t, s.Close())
+	require.NoError(t, s.Close(), "twice")
+	_, err = storage.StatusOf(t.Context(), s.Name())
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	require.NoFileExists(t, s.Path())
+}
+
+func TestMountOptions(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{})
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "rw,nosuid,nodev,noatime", status.Mounts[0].Options)
+	script := filepath.Join(s.MountPoint(), "run")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho ran\n"), 0o755))
+	require.Equal(t, "ran\n", tool(t, script), "images hold executables")
+}
+
+// An ephemeral volume has no header that Open takes, but one that other tools
+// understand, with no key slot to attack.
+func TestEphemeralHeader(t *testing.T) {
+	kernel(t)
+	for _, integrity := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
+		disk := storagetest.Disk(t, 64*mib)
+		s := create(t, disk, storage.CreateOptions{Integrity: integrity})
+		dump := tool(t, "cryptsetup", "luksDump", disk)
+		require.Contains(t, dump, s.UUID().String())
+		require.Contains(t, dump, "aes-xts-plain64")
+		require.NotContains(t, dump, "luks2\n\tKey:", "no key slot")
+		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: profileFor(integrity)})
+		require.NoError(t, err)
+		require.True(t, found.Accepted(), "%+v", found)
+		require.NoError(t, s.Close())
+
+		_, err = storage.Open(t.Context(), disk, newKey(t, "anything"), storage.OpenOptions{Integrity: integrity})
+		require.ErrorIs(t, err, storage.ErrWrongKey)
+	}
+}
+
+// Without integrity the sizes are those of the original how-to.
+func TestWithoutIntegrity(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 2500*mib), storage.CreateOptions{Integrity: storage.NoIntegrity})
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, status.Problems)
+	require.Equal(t, uint64(32768), status.Offset)
+	require.Equal(t, uint64(5087232), status.Sectors)
+	require.Equal(t, []storage.Promise{storage.Confidentiality}, status.Promises)
+	require.False(t, status.IntegrityErrors.Known, "nothing detects any")
+	out := tool(t, "cryptsetup", "status", s.Name())
+	require.Regexp(t, `(?s)type: +LUKS2.*cipher: +aes-xts-plain64.*offset: +32768 sectors.*size: +5087232 sectors`, out)
+}
+
+func TestMappingOnly(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{MountPoint: storage.NoMount})
+	require.Empty(t, s.MountPoint())
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, storage.StateMapped, status.State)
+	require.Nil(t, status.Filesystem)
+}
+
+// What cryptsetup reports and closes is ours too.
+func TestCryptsetupKnowsOurMapping(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{})
+	out := tool(t, "cryptsetup", "status", s.Name())
+	require.Regexp(t, `(?s)is active and is in use.*type: +LUKS2.*cipher: +aes-xts-plain64.*key location: keyring.*integrity: hmac\(sha256\).*sector size: +4096`, out)
+	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
+	tool(t, "cryptsetup", "close", s.Name())
+	_, err := s.Status(t.Context())
+	require.ErrorIs(t, err, storage.ErrNotFound)
+	require.NoError(t, s.Close(), "closed by somebody else is closed")
+}
+
+func TestDeviceByNumber(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, 64*mib)
+	var st unix.Stat_t
+	require.NoError(t, unix.Stat(disk, &st))
+	s := create(t, fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)), storage.CreateOptions{})
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, disk, status.Device)
+}
+
+func TestCreateAgain(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, 64*mib)
+	require.NoError(t, create(t, disk, storage.CreateOptions{}).Close())
+	require.NoError(t, create(t, disk, storage.CreateOptions{}).Close(), "an ephemeral volume is nobody's data")
+
+	require.NoError(t, create(t, disk, storage.CreateOptions{Key: newKey(t, "secret")}).Close())
+	_, err := storage.Create(t.Context(), disk, storage.CreateOptions{})
+	require.ErrorIs(t, err, storage.ErrNotBlank)
+	require.NoError(t, create(t, disk, storage.CreateOptions{Overwrite: storage.OverwriteAnything}).Close())
+}
+
+// The smallest device is found by trying, so that the number in the documents
+// stays true.
+func TestSmallestDevice(t *testing.T) {
+	kernel(t)
+	for _, c := range []struct {
+		integrity storage.Integrity
+		key       *storage.Key
+		blocks    int64
+	}{
+		{storage.HMACSHA256, nil, smallestEphemeral},
+		{storage.NoIntegrity, nil, smallestPlain},
+		{storage.HMACSHA256, newKey(t, "k"), smallestKeyed},
+	} {
+		opts := storage.CreateOptions{Integrity: c.integrity, Key: c.key, MountPoint: filepath.Join(t.TempDir(), "m")}
+		_, err := storage.Create(t.Context(), storagetest.Disk(t, (c.blocks-1)*4096), opts)
+		require.ErrorIs(t, err, storage.ErrUnsuitable)
+		disk := storagetest.Disk(t, c.blocks*4096)
+		s := create(t, disk, opts)
+		writeFile(t, filepath.Join(s.MountPoint(), "f"), "x")
+		require.NoError(t, unix.Unmount(s.MountPoint(), 0))
+		tool(t, "e2fsck", "-fn", s.Path())
+		require.NoError(t, s.Close())
+	}
+}

@@ -1,0 +1,210 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/internal/blockdev"
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+const (
+	sectorSize = 512  // of device-mapper and the kernel
+	blockSize  = 4096 // of the encryption, the tags and the filesystem
+)
+
+// claimed is a device that nobody else can use. The claim keeps mounts, mappings
+// and other exclusive openers away; it has to be dropped for the moment in which
+// the kernel takes the device for the mapping, and whoever takes it in that
+// moment makes the load fail. The lock keeps udev from probing and another
+// operation of ours from starting.
+type claimed struct {
+	*blockdev.Device
+	claim *blockdev.Device
+}
+
+func claim(name string) (*claimed, error) {
+	dev, err := blockdev.Open(name, blockdev.Options{})
+	if err != nil {
+		return nil, explainOpen(name, err)
+	}
+	c := &claimed{Device: dev}
+	if err := c.take(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *claimed) take() error {
+	if err := c.Lock(); err != nil {
+		return explainLocked(err)
+	}
+	var err error
+	if c.claim, err = blockdev.Open(c.Number().String(), blockdev.Options{Exclusive: true}); err != nil {
+		return c.explainBusy(err)
+	}
+	return c.usable()
+}
+
+// usable refuses devices that no volume fits on, whatever it holds.
+func (c *claimed) usable() error {
+	switch {
+	case c.ReadOnly():
+		return readOnly()
+	case c.Size()%blockSize != 0:
+		return refuse(ErrUnsuitable, "use a device of a whole number of 4096-byte blocks", "size of %d bytes is not a multiple of %d", c.Size(), blockSize)
+	case c.LogicalBlockSize() > blockSize:
+		return refuse(ErrUnsuitable, "", "its blocks have %d bytes, %d are the most that work", c.LogicalBlockSize(), blockSize)
+	case c.Size() <= cryptsetup.DataOffset:
+		return refuse(ErrUnsuitable, "", "%d bytes are too small: the header alone takes %d", c.Size(), cryptsetup.DataOffset)
+	}
+	return nil
+}
+
+func readOnly() error {
+	return refuse(ErrUnsuitable, "attach it read-write", "the device is read-only")
+}
+
+// release drops the claim, so that the kernel can take the device.
+func (c *claimed) release() error {
+	claim := c.claim
+	c.claim = nil
+	if claim == nil {
+		return nil
+	}
+	return claim.Close()
+}
+
+// Close drops the claim and the lock.
+func (c *claimed) Close() error { return errors.Join(c.release(), c.Device.Close()) }
+
+// sectors is the size in sectors of 512 bytes.
+func (c *claimed) sectors() uint64 { return c.Size() / sectorSize }
+
+// explainOpen says what a name is that is no device, and tells a read-only
+// device from a missing privilege.
+func explainOpen(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
+		return because(err, ErrInvalid, "name the block device by its path or as MAJ:MIN; lsblk lists them", "no such device")
+	case errors.Is(err, blockdev.ErrNotBlockDevice), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
+		return notBlockDevice(name, err)
+	case !errors.Is(err, fs.ErrPermission):
+		return err
+	}
+	dev, roErr := blockdev.Open(name, blockdev.Options{ReadOnly: true})
+	if roErr != nil {
+		return err
+	}
+	defer dev.Close()
+	if dev.ReadOnly() {
+		return readOnly()
+	}
+	return err
+}
+
+// checkBlank refuses a device with a known signature, and reports whether there
+// was one that is allowed to be destroyed. An ephemeral volume of before counts
+// as blank.
+func (c *claimed) checkBlank(allowed Overwrite) (found bool, err error) {
+	signature, err := blockdev.Signature(c.File(), c.Size())
+	if err != nil {
+		return false, fmt.Errorf("look for signatures: %w", err)
+	}
+	partitions, err := c.partitioned()
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case signature.Name == "" && !partitions:
+		return false, nil
+	case signature.Name == "LUKS2" && keyless(c):
+		return false, nil
+	case allowed == OverwriteAnything:
+		return true, nil
+	case signature.Name == "":
+		return false, refuse(ErrNotBlank, "name a partition, or remove them", "the device has partitions")
+	}
+	return false, refuse(ErrNotBlank, "with --force it is destroyed", "the device holds %v", signature)
+}
+
+func (c *claimed) partitioned() (bool, error) {
+	holders, err := blockdev.Holders(c.Number())
+	if err != nil {
+		return false, err
+	}
+	for _, h := range holders {
+		if h.Kind == blockdev.Partition {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// keyless reports whether the device holds a LUKS2 header without key slots: an
+// ephemeral volume of before, which nobody can open again.
+func keyless(c *claimed) bool {
+	header, err := cryptsetup.Read(c.File(), cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity})
+	return err == nil && len(header.Keyslots()) == 0
+}
+
+// freeName returns name, or a random one, that no mapping has.
+func freeName(control *dm.Control, name string) (string, error) {
+	for {
+		candidate := name
+		if name == "" {
+			candidate = randomName()
+		}
+		if err := checkName(candidate); err != nil {
+			return "", err
+		}
+		taken, err := nameTaken(control, candidate)
+		if err != nil || !taken {
+			return candidate, err
+		}
+		if name != "" {
+			return "", refuse(ErrBusy, "choose another name, or trusted-store close "+name, "a mapping named %s exists", name)
+		}
+	}
+}
+
+func nameTaken(control *dm.Control, name string) (bool, error) {
+	for _, n := range []string{name, name + integritySuffix} {
+		_, err := control.Info(n)
+		switch {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, dm.ErrNotFound):
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+const (
+	headersSize = 32 << 10 // both copies
+	tailSize    = 1 << 20  // backups of partition tables and the like at a device's end
+	zeroChunk   = 1 << 20
+)
+
+// zero writes zeros over a part of the device and brings them there.
+func (c *claimed) zero(offset, length uint64) error {
+	if err := c.writeZeros(offset, length); err != nil {
+		return err
+	}
+	return c.File().Sync()
+}
+
+func (c *claimed) writeZeros(offset, length uint64) error {
+	zeros := make([]byte, min(length, zeroChunk))
+	for done := uint64(0); done < length; done += uint64(len(zeros)) {
+		if _, err := c.File().WriteAt(zeros, int64(offset+done)); err != nil {
+			return fmt.Errorf("write zeros at byte %d: %w", offset+done, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+// GrowMode says who grows the filesystem of a store to the whole of its device.
+// Create writes a small one first, however large the device is.
+type GrowMode uint8
+
+const (
+	// GrowInBackground: a goroutine of the [Store], which Close stops and
+	// waits for. It is the zero value.
+	GrowInBackground GrowMode = iota
+	// GrowLater: nobody yet. Call [Grow] when it is time, also from another
+	// process.
+	GrowLater
+)
+
+// GrowOptions are what [Grow] may be told. The zero value grows to the full size.
+type GrowOptions struct {
+	// Size in bytes at which Grow may return: the filesystem then has that
+	// many or more. 0: its full size.
+	Size uint64
+	// Follow makes Grow wait while another process grows the store, and go on
+	// where that one stops. Without it Grow fails with [ErrBusy].
+	Follow bool
+	// Logger is as in [CreateOptions].
+	Logger *slog.Logger
+	// Progress is told the size of the filesystem after each step. Nil: nobody.
+	Progress func(Progress)
+}
+
+// Grow grows the mounted filesystem of a live store to the whole of its device,
+// in steps, while it is in use. nameOrDir is as for [Close].
+//
+// It goes on wherever growing stopped, and returns at once when there is nothing
+// left to do. When ctx ends it returns after the step under way, which takes
+// about as long as writing 16 MiB, on devices larger than 64 GiB 64 MiB. It can be
+// killed at any moment. One process at a time grows a store.
+//
+// It writes nothing itself: it asks the kernel for sizes that follow from the
+// size of the device, and what the kernel reads on the way Create wrote before
+// the mount. So even a filesystem that somebody else resizes at the same time
+// loses nothing. Where these blocks cannot be read, growing ends with an error.
+//
+// It needs root.
+func Grow(ctx context.Context, nameOrDir string, opts GrowOptions) error {
+	return failure("grow", nameOrDir, "", growStore(ctx, nameOrDir, opts))
+}
+
+func growStore(ctx context.Context, nameOrDir string, opts GrowOptions) error {
+	control, err := dm.Open()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	name, err := resolveName(control, nameOrDir)
+	if err != nil {
+		return err
+	}
+	live, err := readLive(control, name)
+	if err != nil {
+		return err
+	}
+	if live.crypt == nil {
+		return refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
+	}
+	return grow(ctx, live.crypt.info, opts)
+}
+
+// grow grows the filesystem on a mapping.
+func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
+	g, err := newGrower(mapping)
+	if err != nil {
+		return err
+	}
+	g.log = discardUnlessSet(opts.Logger)
+	if g.progress = opts.Progress; g.progress == nil {
+		g.progress = func(Progress) {}
+	}
+	g.goal = g.growth.Target
+	if opts.Size > 0 {
+		g.goal = min(opts.Size, g.goal)
+	}
+	return errors.Join(g.grow(ctx, opts.Follow), g.node.Close())
+}
+
+const (
+	// stepPause is the time between two steps in which the grower holds nothing
+	// of the filesystem, so that an unmount, tried more often, succeeds.
+	stepPause = 20 * time.Millisecond
+	// lockGrace is how long a grower tries to get the lock: Status and udev may
+	// look at the node for a moment.
+	lockGrace = 200 * time.Millisecond
+	// followPause is how often one that follows another looks.
+	followPause = 100 * time.Millisecond
+)
+
+func (g *grower) grow(ctx context.Context, follow bool) error {
+	began := time.Now()
+	for {
+		if done, err := g.reached(); done || err != nil {
+			return err
+		}
+		locked, err := g.lock()
+		switch {
+		case err != nil:
+			return err
+		case locked:
+			return g.run(ctx)
+		case !follow && time.Since(began) > lockGrace:
+			return refuse(ErrBusy, "", "another process grows it")
+		}
+		if err := pause(ctx, followPause); err != nil {
+			return err
+		}
+	}
+}
+
+// run takes steps until the goal is reached.
+func (g *grower) run(ctx context.Context) error {
+	for {
+		if done, err := g.reached(); done || err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := g.step(); err != nil {
+			return err
+		}
+		if err := pause(ctx, stepPause); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

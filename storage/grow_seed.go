@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/trusted-store/trusted-store/mkfs"
+)
+
+const (
+	leastSeed    = 512 << 20
+	seedUnit     = 128 << 20 // a block group
+	seedMetadata = 32 << 20  // written before the store is usable
+)
+
+// seed is the size in bytes of the filesystem that Create writes; 0 is the whole
+// device.
+//
+// Programs write into the page cache faster than the device takes it, until the
+// kernel holds them back at its dirty limit, and the filesystem needs room for
+// all of that at once. Twice the limit leaves time for the first steps, each of
+// which brings 64 times what it writes; but no more than can be written quickly.
+func seed(device uint64, o mkfs.Options) uint64 {
+	size := max(leastSeed, (2*dirtyLimit()+seedUnit-1)/seedUnit*seedUnit)
+	for ; size > leastSeed; size = max(leastSeed, size/2/seedUnit*seedUnit) {
+		o.Size = min(size, device)
+		l, err := mkfs.Plan(device, o)
+		if err != nil || l.MetadataBytes <= seedMetadata {
+			break
+		}
+	}
+	if device <= size+size/4 {
+		return 0
+	}
+	return size
+}
+
+// dirtyLimit is how much, in bytes, may be written without being on the device.
+func dirtyLimit() uint64 {
+	var bytes, percent uint64
+	if readNumber("/proc/sys/vm/dirty_bytes", &bytes); bytes > 0 {
+		return bytes
+	}
+	if readNumber("/proc/sys/vm/dirty_ratio", &percent); percent == 0 || percent > 100 {
+		percent = 20 // the kernel's default
+	}
+	return memTotal() / 100 * percent
+}
+
+func readNumber(path string, n *uint64) {
+	if text, err := os.ReadFile(path); err == nil {
+		_, _ = fmt.Sscan(string(text), n)
+	}
+}
+
+// memTotal is the machine's memory in bytes, 0 when it cannot be read.
+func memTotal() uint64 {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, found := strings.CutPrefix(lines.Text(), "MemTotal:"); found {
+			var kib uint64
+			_, _ = fmt.Sscan(rest, &kib)
+			return kib << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,192 @@
+package storage_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/hmac"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/anatol/luks.go"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/integrity"
+	"github.com/trusted-store/trusted-store/storage"
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+// On 40 MiB the default journal differs from the minimal one.
+const interopSize = 40 * mib
+
+// cryptsetup opens, shows and closes what we made, either reads what the other
+// wrote, and either closes what the other opened.
+func TestCryptsetupOpensOurs(t *testing.T) {
+	kernel(t)
+	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
+		t.Run(i.String(), func(t *testing.T) {
+			disk, file := storagetest.Disk(t, interopSize), keyFile(t, longKey)
+			id := persistent(t, disk, longKey, "ours", storage.CreateOptions{Integrity: i})
+			require.Contains(t, tool(t, "cryptsetup", "luksDump", disk), id.String())
+
+			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			require.Contains(t, tool(t, "cryptsetup", "status", "theirs"), "is active")
+			mounted(t, "/dev/mapper/theirs", func(dir string) {
+				require.Equal(t, "ours", readFile(t, filepath.Join(dir, "f")))
+				writeFile(t, filepath.Join(dir, "g"), "theirs")
+			})
+			tool(t, "cryptsetup", "close", "theirs")
+
+			s := open(t, disk, longKey, storage.OpenOptions{Integrity: i})
+			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "g")))
+			require.NoError(t, unix.Unmount(s.MountPoint(), 0))
+			tool(t, "cryptsetup", "close", s.Name())
+			require.NoError(t, s.Close(), "closed by cryptsetup is closed")
+
+			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			status, err := storage.StatusOf(t.Context(), "theirs")
+			require.NoError(t, err)
+			require.Equal(t, storage.StateMapped, status.State)
+			require.Empty(t, status.Problems, "a volume that cryptsetup opened is in the profile")
+			require.NoError(t, storage.Close(t.Context(), "theirs"))
+			require.NoFileExists(t, "/dev/mapper/theirs")
+		})
+	}
+}
+
+// cryptsetup's own volumes, with either key derivation, opened by us.
+func TestWeOpenCryptsetups(t *testing.T) {
+	kernel(t)
+	for name, c := range map[string]struct {
+		integrity storage.Integrity
+		args      []string
+	}{
+		"hmac,pbkdf2":   {storage.HMACSHA256, []string{"--integrity", "hmac-sha256", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}},
+		"hmac,argon2id": {storage.HMACSHA256, []string{"--integrity", "hmac-sha256", "--pbkdf", "argon2id", "--pbkdf-memory", "8192", "--pbkdf-force-iterations", "4"}},
+		"none,pbkdf2":   {storage.NoIntegrity, []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk, file := storagetest.Disk(t, interopSize), keyFile(t, "passphrase")
+			luksFormat(t, disk, file, c.args...)
+			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			tool(t, "mkfs.ext4", "-q", "/dev/mapper/theirs")
+			mounted(t, "/dev/mapper/theirs", func(dir string) { writeFile(t, filepath.Join(dir, "f"), "theirs") })
+			tool(t, "cryptsetup", "close", "theirs")
+
+			s := open(t, disk, "passphrase", storage.OpenOptions{Integrity: c.integrity})
+			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "f")))
+			writeFile(t, filepath.Join(s.MountPoint(), "g"), "ours")
+			status, err := s.Status(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, status.Problems)
+			require.NoError(t, s.Close())
+
+			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			mounted(t, "/dev/mapper/theirs", func(dir string) { require.Equal(t, "ours", readFile(t, filepath.Join(dir, "g"))) })
+			require.NoError(t, storage.Close(t.Context(), "theirs"))
+		})
+	}
+}
+
+// luksFormat makes a volume that is inside the profile. The kernel derivation
+// is told its cost: a measurement takes seconds.
+func luksFormat(t *testing.T, disk, keyFile string, args ...string) {
+	t.Helper()
+	tool(t, "cryptsetup", append([]string{"luksFormat", "-q", "--type", "luks2", "--cipher", "aes-xts-plain64", "--key-size", "512",
+		"--sector-size", "4096", "--key-file", keyFile, disk}, args...)...)
+}
+
+// A persistent volume with the small journal of an ephemeral one is as good.
+func TestMinimalJournal(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, interopSize)
+	volume{key: longKey, journal: integrity.MinimalJournal}.make(t, disk, "contents")
+	s := open(t, disk, longKey, storage.OpenOptions{})
+	require.Equal(t, "contents", readFile(t, filepath.Join(s.MountPoint(), "f")))
+	require.Contains(t, tool(t, "dmsetup", "table", s.Name()+"_dif"), "journal_sectors:264")
+	require.NoError(t, s.Close())
+
+	tool(t, "cryptsetup", "open", "--key-file", keyFile(t, longKey), disk, "theirs")
+	mounted(t, "/dev/mapper/theirs", func(dir string) { require.Equal(t, "contents", readFile(t, filepath.Join(dir, "f"))) })
+	tool(t, "cryptsetup", "close", "theirs")
+}
+
+// The kernel has the same of a volume, whoever opened it, and cryptsetup says
+// the same of it.
+func TestSameMappingAsCryptsetup(t *testing.T) {
+	kernel(t)
+	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
+		t.Run(i.String(), func(t *testing.T) {
+			disk := storagetest.Disk(t, interopSize)
+			persistent(t, disk, longKey, "", storage.CreateOptions{Integrity: i})
+			look := func() (status string, tables []string) {
+				for _, layer := range []string{"same", "same_dif"}[:2-int(i)] {
+					tables = append(tables, tool(t, "dmsetup", "table", layer))
+				}
+				return tool(t, "cryptsetup", "status", "same"), tables
+			}
+			args := []string{"open", "--key-file", keyFile(t, longKey), disk, "same"}
+			if runtime.NumCPU() == 1 {
+				args = append(args, "--perf-no_write_workqueue") // as we do there
+			}
+			tool(t, "cryptsetup", args...)
+			theirStatus, theirTables := look()
+			tool(t, "cryptsetup", "close", "same")
+
+			s := open(t, disk, longKey, storage.OpenOptions{Name: "same", MountPoint: storage.NoMount, Integrity: i})
+			ourStatus, ourTables := look()
+			require.Equal(t, theirStatus, ourStatus)
+			require.Equal(t, theirTables, ourTables)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+// Three implementations find one volume key in what Create wrote.
+func TestOneVolumeKey(t *testing.T) {
+	kernel(t)
+	disk, file := storagetest.Disk(t, interopSize), keyFile(t, longKey)
+	persistent(t, disk, longKey, "", storage.CreateOptions{})
+	dumped := filepath.Join(t.TempDir(), "volume-key")
+	tool(t, "cryptsetup", "luksDump", "-q", "--dump-volume-key", "--volume-key-file", dumped, "--key-file", file, disk)
+	key, err := os.ReadFile(dumped)
+	require.NoError(t, err)
+	require.Len(t, key, 96)
+	require.False(t, bytes.Equal(key[:32], key[32:64]), "the halves of an XTS key must differ")
+
+	dev, err := luks.Open(disk)
+	require.NoError(t, err)
+	defer dev.Close()
+	v, err := dev.UnsealVolume(0, []byte(longKey))
+	require.NoError(t, err)
+	got, err := v.HMAC(crypto.SHA256, []byte("proof"))
+	require.NoError(t, err)
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("proof"))
+	require.Equal(t, mac.Sum(nil), got)
+}
+
+// Memory beyond the bound is the caller's decision: the refusal says what to
+// raise.
+func TestArgon2Memory(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, interopSize)
+	luksFormat(t, disk, keyFile(t, "passphrase"), "--pbkdf", "argon2id", "--pbkdf-memory", "66000", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
+	before := writes(t, disk)
+	opts := storage.OpenOptions{Integrity: storage.NoIntegrity, MountPoint: storage.NoMount}
+	for _, key := range []string{"passphrase", "wrong"} {
+		_, err := tryOpen(t, disk, key, opts)
+		require.ErrorIs(t, err, storage.ErrHeaderRejected)
+		require.ErrorContains(t, err, "found 66000, expected 32 to 65536 KiB")
+		require.ErrorContains(t, err, "MaxArgon2Memory")
+		var e *storage.Error
+		require.ErrorAs(t, err, &e)
+		require.Contains(t, e.Hint, "--max-argon2-memory")
+		require.Equal(t, before, writes(t, disk))
+	}
+	opts.MaxArgon2Memory = 128 * mib
+	open(t, disk, "passphrase", opts)
+}

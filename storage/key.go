@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/internal/secret"
+)
+
+// MaxKeySize is the most bytes that a key may have, 8 MiB: cryptsetup's limit
+// for a key file.
+const MaxKeySize = 8 << 20
+
+// Key is what unlocks a persistent volume: 1 byte to 8 MiB, taken exactly as
+// they are. It lives in locked memory, prints as [redacted], and belongs to the
+// caller, who calls [Key.Wipe].
+type Key struct{ bytes *secret.Bytes }
+
+// NewKey takes over b: it is copied into locked memory and wiped.
+func NewKey(b []byte) (*Key, error) {
+	s, err := secret.Move(b)
+	return newKey(s, err)
+}
+
+// ReadKey reads a key from r to its end. A newline at the end is part of it.
+func ReadKey(r io.Reader) (*Key, error) {
+	s, err := secret.ReadAll(r, MaxKeySize)
+	return newKey(s, err)
+}
+
+func newKey(s *secret.Bytes, err error) (*Key, error) {
+	switch {
+	case errors.Is(err, secret.ErrTooLong):
+		return nil, keyFailure(refuse(ErrInvalid, "a key has 1 byte to 8 MiB", "longer than %d bytes (8 MiB)", MaxKeySize))
+	case err != nil:
+		return nil, keyFailure(refuse(ErrInvalid, "", "%w", err))
+	case s.Len() == 0:
+		s.Wipe()
+		return nil, keyFailure(refuse(ErrInvalid, "a key has 1 byte to 8 MiB", "empty, it has no bytes"))
+	}
+	return &Key{s}, nil
+}
+
+func keyFailure(err error) error { return failure("read key", "key", "", err) }
+
+// Wipe overwrites the key. It may be called more than once, and on nil.
+func (k *Key) Wipe() {
+	if k != nil {
+		k.bytes.Wipe()
+	}
+}
+
+// String returns "[redacted]".
+func (k Key) String() string { return k.bytes.String() }
+
+// Format prints "[redacted]" for every verb.
+func (k Key) Format(f fmt.State, verb rune) { k.bytes.Format(f, verb) }
+
+// MarshalText returns "[redacted]", for JSON too.
+func (k Key) MarshalText() ([]byte, error) { return k.bytes.MarshalText() }
+
+// LogValue returns "[redacted]".
+func (k Key) LogValue() slog.Value { return k.bytes.LogValue() }
+
+// KeySource says where a key is read from; the key itself is never part of it.
+type KeySource struct {
+	path string
+	fd   int
+	kind keySourceKind
+}
+
+type keySourceKind uint8
+
+const (
+	keyFromFile keySourceKind = iota + 1
+	keyFromDescriptor
+	keyFromStdin
+)
+
+// ParseKeySource parses "file:PATH", "fd:N" (an open descriptor of this
+// process) or "-" (standard input).
+func ParseKeySource(source string) (KeySource, error) {
+	const hint = "a key source is file:PATH, fd:N or - (standard input); never the key itself"
+	if source == "-" {
+		return KeySource{kind: keyFromStdin}, nil
+	}
+	if path, ok := strings.CutPrefix(source, "file:"); ok && path != "" {
+		return KeySource{kind: keyFromFile, path: path}, nil
+	}
+	if number, ok := strings.CutPrefix(source, "fd:"); ok {
+		if fd, err := strconv.ParseUint(number, 10, 31); err == nil {
+			return KeySource{kind: keyFromDescriptor, fd: int(fd)}, nil
+		}
+	}
+	// The text is not repeated: somebody may have given the key itself.
+	return KeySource{}, keyFailure(refuse(ErrInvalid, hint, "its source has no known form"))
+}
+
+// Load reads the key. It warns in log when others than its owner can read the
+// key's file. log may be nil.
+func (s KeySource) Load(log *slog.Logger) (*Key, error) {
+	switch s.kind {
+	case keyFromStdin:
+		return ReadKey(os.Stdin)
+	case keyFromDescriptor:
+		return readDescriptor(s.fd)
+	case keyFromFile:
+		return readKeyFile(s.path, log)
+	}
+	return nil, keyFailure(refuse(ErrInvalid, "", "no source"))
+}
+
+// readDescriptor reads a duplicate, so that the caller's descriptor stays open.
+func readDescriptor(fd int) (*Key, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, keyFailure(refuse(ErrInvalid, "", "descriptor %d: %w", fd, err))
+	}
+	f := os.NewFile(uintptr(own), "fd:"+strconv.Itoa(fd))
+	defer f.Close()
+	return ReadKey(f)
+}
+
+func readKeyFile(path string, log *slog.Logger) (*Key, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, keyFailure(refuse(ErrInvalid, "", "%s: %w", path, withoutName(err, path)))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && log != nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("key file can be read by others than its owner", "path", path, "mode", fmt.Sprintf("%#o", info.Mode().Perm()), "expected", "0600 or 0400")
+	}
+	return ReadKey(f)
+}

@@ -1,0 +1,133 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/integrity"
+)
+
+// Open opens the existing volume on the device (a path or "MAJ:MIN") with its
+// key, and mounts it. It never formats: a device without a header that is inside
+// the profile is refused with [ErrHeaderRejected].
+//
+// The header is read once, and only those bytes are acted on. Nothing is written
+// to the device before the key is proven right: after [ErrWrongKey], a rejected
+// header or a busy device it is byte for byte as it was. After any failure
+// nothing that was made is left.
+//
+// key is read, not kept; the caller wipes it. Open needs root, and of the kernel
+// what [Create] needs.
+func Open(ctx context.Context, device string, key *Key, opts OpenOptions) (*Store, error) {
+	o := newOpening(device, key, opts)
+	defer o.end()
+	if err := o.run(ctx, o.steps()); err != nil {
+		return nil, err
+	}
+	return o.store(opts.Grow), nil
+}
+
+// opening is an Open under way.
+type opening struct {
+	activation
+	opts   OpenOptions
+	secret *Key
+	header *cryptsetup.Header
+}
+
+func newOpening(device string, key *Key, opts OpenOptions) *opening {
+	o := &opening{opts: opts, secret: key}
+	o.activation = activation{
+		operation: operation{op: "open", device: device, log: discardUnlessSet(opts.Logger),
+			progress: opts.Progress, failAfter: opts.failAfter},
+		name: opts.Name, mountPoint: opts.MountPoint, integrity: opts.Integrity,
+	}
+	o.setDefaults()
+	return o
+}
+
+func (o *opening) steps() []step {
+	steps := []step{
+		{"check arguments", o.checkArguments},
+		{"check device", o.checkDevice},
+		{"read header", o.readHeader},
+		{"unlock", o.unlock},
+	}
+	if o.integrity != NoIntegrity {
+		steps = append(steps,
+			step{"check integrity superblock", o.readSuperblock},
+			step{"activate integrity layer", o.reactivateIntegrity})
+	}
+	steps = append(steps, step{"activate encryption", o.activateCrypt})
+	if o.mountPoint != NoMount {
+		steps = append(steps, step{"mount", o.mount})
+	}
+	return steps
+}
+
+func (o *opening) checkArguments(ctx context.Context) error {
+	if o.secret == nil {
+		return refuse(ErrInvalid, "", "a volume is opened with its key, and none was given")
+	}
+	return o.activation.checkArguments(ctx)
+}
+
+func (o *opening) checkDevice(context.Context) error {
+	if err := o.claimDevice(); err != nil {
+		return err
+	}
+	o.sectors = o.dev.sectors() - dataSector // unless an integrity layer provides less
+	return nil
+}
+
+func (o *opening) readHeader(context.Context) error {
+	var err error
+	o.header, err = cryptsetup.Read(o.dev.File(), cryptsetup.Profile{
+		Integrity:       cryptsetup.Require(o.opts.Integrity),
+		ExpectUUID:      o.opts.ExpectUUID,
+		MaxArgon2Memory: o.opts.MaxArgon2Memory,
+	})
+	if err != nil {
+		return explainHeader(err)
+	}
+	if len(o.header.Keyslots()) == 0 {
+		return refuse(ErrWrongKey, "it was ephemeral: nobody can open it again", "the volume has no key slots")
+	}
+	o.id = o.header.UUID()
+	return nil
+}
+
+// explainHeader says what opens a volume of cryptsetup's own defaults.
+func explainHeader(err error) error {
+	var rejected *cryptsetup.RejectedError
+	if !errors.As(err, &rejected) {
+		return err
+	}
+	if rejected.Has(cryptsetup.RuleHeaderNone) {
+		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
+	}
+	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
+		return v.Rule != cryptsetup.RuleArgon2Memory
+	})
+	if onlyMemory {
+		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise --max-argon2-memory", "%w", err)
+	}
+	return err
+}
+
+func (o *opening) unlock(context.Context) (err error) {
+	o.key, _, err = o.header.Unlock(o.secret.bytes.Bytes())
+	return err
+}
+
+func (o *opening) readSuperblock(context.Context) (err error) {
+	o.layout, err = integrity.Read(o.dev.File(), dataSector)
+	return err
+}
+
+func (o *opening) reactivateIntegrity(ctx context.Context) error {
+	o.mode, o.sectors = integrity.Journaled, o.layout.ProvidedSectors
+	return o.activateIntegrity(ctx, integrity.Activate)
+}

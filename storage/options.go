@@ -1,0 +1,111 @@
+package storage
+
+import (
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+)
+
+// Integrity says how the contents of a volume are authenticated.
+type Integrity = cryptsetup.Integrity
+
+const (
+	// HMACSHA256 authenticates every 4096-byte sector with a tag of 32 bytes:
+	// a changed or moved block cannot be read. It is the zero value.
+	HMACSHA256 = cryptsetup.HMACSHA256
+	// NoIntegrity encrypts only: a changed block reads as noise, unnoticed.
+	NoIntegrity = cryptsetup.None
+)
+
+// CreateOptions are what [Create] may be told. The zero value makes an
+// ephemeral, authenticated store, mounted at [DefaultMountPoint].
+type CreateOptions struct {
+	// Key makes the volume persistent: it gets one key slot. Nil makes it
+	// ephemeral: its key exists in this kernel's memory and nowhere else.
+	// The key is read, not kept; the caller wipes it.
+	Key *Key
+	// Name is that of the mapping; empty: [NamePrefix] and five random
+	// letters or digits.
+	Name string
+	// MountPoint is the directory to mount at, made when missing. Empty:
+	// [DefaultMountPoint]. [NoMount]: no filesystem, the mapping alone.
+	MountPoint string
+	// Integrity is HMACSHA256 unless said otherwise.
+	Integrity Integrity
+	// Overwrite allows to destroy what the device holds. Without it a device
+	// with a known signature is refused with [ErrNotBlank].
+	Overwrite Overwrite
+	// Filesystem sets what is fixed when a filesystem is made.
+	Filesystem FilesystemOptions
+	// Grow says who grows the filesystem to the size of the device.
+	Grow GrowMode
+	// Logger gets warnings, and each step with its time at level Debug. Nil:
+	// no log.
+	Logger *slog.Logger
+	// Progress is told of each step that begins and of how far the long one,
+	// writing the filesystem, is. Nil: nobody. It must not block.
+	Progress func(Progress)
+
+	// failAfter, in tests, lets the step of that name fail once it is done.
+	failAfter func(step string) error
+}
+
+// Overwrite says what Create may destroy.
+type Overwrite uint8
+
+const (
+	// OverwriteBlank refuses a device with a known signature, but for an
+	// ephemeral volume of before, which is nobody's data.
+	OverwriteBlank Overwrite = iota
+	// OverwriteAnything destroys whatever the device holds.
+	OverwriteAnything
+)
+
+// FilesystemOptions are what Create may be told of the ext4.
+type FilesystemOptions struct {
+	// BytesPerInode is the filesystem's size divided by its number of
+	// inodes. 0: 16 KiB up to 64 GiB, 64 KiB up to 1 TiB, 1 MiB above.
+	BytesPerInode uint64
+	// InodeSize is 256 or 128 bytes. 0: 256.
+	InodeSize int
+	// Label is up to 16 bytes.
+	Label string
+}
+
+// Progress is one report of how far a call is.
+type Progress struct {
+	Step        string // as in "write filesystem"
+	Done, Total uint64 // bytes; Total is 0 for steps that are over at once
+}
+
+// OpenOptions are what [Open] may be told. The zero value opens an
+// authenticated volume and mounts it at [DefaultMountPoint].
+type OpenOptions struct {
+	// Name and MountPoint are as in [CreateOptions].
+	Name       string
+	MountPoint string
+	// Integrity is what the volume must have; a header that says otherwise
+	// is rejected.
+	Integrity Integrity
+	// ExpectUUID, unless zero, is the only volume that is accepted.
+	ExpectUUID uuid.UUID
+	// MaxArgon2Memory is the most memory in bytes that a key slot's argon2id
+	// may ask for. 0: 64 MiB.
+	MaxArgon2Memory uint64
+	// Grow is as in [CreateOptions]; it goes on where growing stopped.
+	Grow GrowMode
+	// Logger and Progress are as in [CreateOptions].
+	Logger   *slog.Logger
+	Progress func(Progress)
+
+	failAfter func(step string) error
+}
+
+func discardUnlessSet(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}

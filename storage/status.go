@@ -1,0 +1,179 @@
+package storage
+
+import (
+	"context"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+// State says how much of a store is live.
+type State string
+
+const (
+	// StateMounted: both layers are live, and the filesystem is mounted.
+	StateMounted State = "mounted"
+	// StateMapped: both layers are live, nothing of it is mounted in this
+	// mount namespace.
+	StateMapped State = "mapped"
+	// StateIncomplete: a process died on the way, or the live tables are not
+	// those of the profile; Problems says what is wrong. Close takes it away.
+	StateIncomplete State = "incomplete"
+)
+
+// Promise is one property of a live store. The three are different things.
+type Promise string
+
+const (
+	// Confidentiality: the host cannot read the contents.
+	Confidentiality Promise = "confidentiality"
+	// IntegrityOfBlocks: a changed or moved block cannot be read.
+	IntegrityOfBlocks Promise = "integrity"
+	// Freshness: an old block with its old tag, put back, cannot be read.
+	Freshness Promise = "freshness"
+)
+
+// Status is what is live of one store, read from the kernel: there are no state
+// files. Sectors have 512 bytes.
+type Status struct {
+	Name     string    `json:"name"`
+	State    State     `json:"state"`
+	Problems []string  `json:"problems,omitempty"` // how the live tables differ from the profile
+	UUID     string    `json:"uuid,omitempty"`
+	Path     string    `json:"path"`
+	Number   string    `json:"number,omitempty"` // MAJ:MIN of the mapping
+	Promises []Promise `json:"promises"`
+
+	Type        string `json:"type"`
+	Cipher      string `json:"cipher,omitempty"`
+	KeyBits     int    `json:"key_bits,omitempty"` // of the cipher and the authentication together
+	KeyLocation string `json:"key_location,omitempty"`
+	SectorSize  int    `json:"sector_size,omitempty"` // of the encryption, in bytes
+	Integrity   string `json:"integrity"`             // "hmac(sha256)" or "none"
+	Tags        string `json:"tags,omitempty"`        // where the tags are: "device"
+	Journal     string `json:"journal,omitempty"`     // of the integrity layer: "journaled", or "direct" without
+
+	Device       string `json:"device,omitempty"`
+	DeviceNumber string `json:"device_number,omitempty"`
+	DeviceBytes  uint64 `json:"device_bytes,omitempty"`
+	Offset       uint64 `json:"offset_sectors"`
+	Sectors      uint64 `json:"sectors"`
+
+	Mounts          []Mount         `json:"mounts,omitempty"`
+	Filesystem      *Filesystem     `json:"filesystem,omitempty"` // nil when not mounted
+	Growth          *Growth         `json:"growth,omitempty"`     // nil when not mounted, or nothing that is grown
+	IntegrityErrors IntegrityErrors `json:"integrity_errors"`     // unknown without integrity: nothing detects any
+}
+
+// Mount is one place at which a store is mounted.
+type Mount struct {
+	Dir     string `json:"dir"`
+	Options string `json:"options"`
+}
+
+// Filesystem is what statfs(2) says of the mounted filesystem.
+type Filesystem struct {
+	Type           string `json:"type"`
+	Bytes          uint64 `json:"bytes"`
+	AvailableBytes uint64 `json:"available_bytes"`
+	Inodes         uint64 `json:"inodes"`
+	FreeInodes     uint64 `json:"free_inodes"`
+}
+
+// List returns the status of every live store, sorted by name, also of those
+// that cryptsetup opened or that a dead process left half-made. It needs root.
+func List(ctx context.Context) ([]Status, error) {
+	control, err := openControl()
+	if err != nil {
+		return nil, failure("status", "", "", err)
+	}
+	defer control.Close()
+	names, err := storeNames(control)
+	if err != nil {
+		return nil, failure("status", "", "", err)
+	}
+	list := make([]Status, 0, len(names))
+	for _, name := range names {
+		s, err := statusOf(ctx, control, name)
+		if err != nil {
+			return nil, failure("status", name, "", err)
+		}
+		list = append(list, *s)
+	}
+	return list, nil
+}
+
+// StatusOf returns the status of one live store, named by its name, its node
+// under /dev/mapper or a directory where it is mounted; [ErrNotFound] when there
+// is none. It needs root.
+func StatusOf(ctx context.Context, nameOrDir string) (*Status, error) {
+	control, err := openControl()
+	if err != nil {
+		return nil, failure("status", nameOrDir, "", err)
+	}
+	defer control.Close()
+	name, err := resolveName(control, nameOrDir)
+	if err != nil {
+		return nil, failure("status", nameOrDir, "", err)
+	}
+	s, err := statusOf(ctx, control, name)
+	return s, failure("status", nameOrDir, "", err)
+}
+
+func statusOf(_ context.Context, control *dm.Control, name string) (*Status, error) {
+	live, err := readLive(control, name)
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{Name: name, Path: dm.Path(name), Type: "LUKS2", Integrity: "none", Promises: []Promise{}}
+	live.describe(s)
+	if live.crypt == nil {
+		return s, nil
+	}
+	if live.integrity != nil {
+		s.IntegrityErrors = integrityErrors(live.kernelNames())
+	}
+	if err := s.addMounts(live.crypt.info.Device); err != nil {
+		return nil, err
+	}
+	if s.Filesystem != nil {
+		s.Growth = growthOf(live.crypt.info)
+	}
+	if s.State != StateIncomplete {
+		s.State = StateMapped
+		if len(s.Mounts) > 0 {
+			s.State = StateMounted
+		}
+	}
+	return s, nil
+}
+
+func (s *Status) addMounts(device dm.Device) error {
+	entries, err := mountinfo.GetMounts(ofDevice(device))
+	if err != nil {
+		return err
+	}
+	for _, m := range entries {
+		s.Mounts = append(s.Mounts, Mount{m.Mountpoint, m.Options})
+		if s.Filesystem == nil {
+			s.Filesystem = statfs(m)
+		}
+	}
+	return nil
+}
+
+// statfs leaves the filesystem out where it cannot be asked, as for a mount that
+// another one covers.
+func statfs(m *mountinfo.Info) *Filesystem {
+	var st unix.Statfs_t
+	if err := unix.Statfs(m.Mountpoint, &st); err != nil {
+		return nil
+	}
+	unit := uint64(st.Frsize)
+	return &Filesystem{
+		Type: m.FSType, Bytes: st.Blocks * unit, AvailableBytes: st.Bavail * unit,
+		Inodes: st.Files, FreeInodes: st.Ffree,
+	}
+}

@@ -1,0 +1,135 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+var errInjected = errors.New("injected")
+
+// stepNames returns the names of the steps that a call takes.
+func stepNames(steps []step) []string {
+	names := make([]string, len(steps))
+	for i, s := range steps {
+		names[i] = s.name
+	}
+	return names
+}
+
+func failAt(name string) func(string) error {
+	return func(step string) error {
+		if step == name {
+			return errInjected
+		}
+		return nil
+	}
+}
+
+// cancelAt ends the context after a step, as Ctrl-C does.
+func cancelAt(name string, cancel context.CancelFunc) func(string) error {
+	return func(step string) error {
+		if step == name {
+			cancel()
+		}
+		return nil
+	}
+}
+
+// checkNothingLeft looks for all that a store is made of.
+func checkNothingLeft(t *testing.T, mountPoint string) {
+	t.Helper()
+	list, err := List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
+	nodes, err := filepath.Glob("/dev/mapper/*")
+	require.NoError(t, err)
+	require.Equal(t, []string{"/dev/mapper/control"}, nodes)
+	require.NoDirExists(t, mountPoint, "made by the call that failed")
+}
+
+func TestCreateUndoesEveryStep(t *testing.T) {
+	storagetest.Kernel(t, "crypt", "integrity")
+	storagetest.CheckLeaks(t)
+	for _, integrity := range []Integrity{HMACSHA256, NoIntegrity} {
+		for _, name := range stepNames(newCreation("", CreateOptions{Integrity: integrity}).steps()) {
+			for _, how := range []string{"failure", "interrupt"} {
+				t.Run(fmt.Sprintf("%v,%s after %s", integrity, how, name), func(t *testing.T) {
+					disk := storagetest.Disk(t, 64<<20)
+					dir := filepath.Join(t.TempDir(), "deep", "mount")
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					opts := CreateOptions{Integrity: integrity, MountPoint: dir, failAfter: failAt(name)}
+					want := errInjected
+					if how == "interrupt" {
+						opts.failAfter, want = cancelAt(name, cancel), context.Canceled
+					}
+					s, err := Create(ctx, disk, opts)
+					if how == "interrupt" && name == "mount" {
+						require.NoError(t, err, "nothing is left to interrupt")
+						require.NoError(t, s.Close())
+						return
+					}
+					require.ErrorIs(t, err, want)
+					checkNothingLeft(t, dir)
+					require.NoDirExists(t, filepath.Dir(dir))
+
+					header := storagetest.ReadBytes(t, disk, 0, 8)
+					require.Equal(t, make([]byte, 8), header, "no half-made volume stays")
+					s, err = Create(t.Context(), disk, CreateOptions{MountPoint: dir})
+					require.NoError(t, err, "the device can be used again")
+					require.NoError(t, s.Close())
+				})
+			}
+		}
+	}
+}
+
+func TestOpenUndoesEveryStep(t *testing.T) {
+	storagetest.Kernel(t, "crypt", "integrity")
+	storagetest.CheckLeaks(t)
+	disk := storagetest.Disk(t, 64<<20)
+	dir := filepath.Join(t.TempDir(), "mount")
+	key, err := NewKey([]byte("a key of no less than thirty-two bytes"))
+	require.NoError(t, err)
+	defer key.Wipe()
+	s, err := Create(t.Context(), disk, CreateOptions{Key: key, MountPoint: dir})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), []byte("contents"), 0o600))
+	require.NoError(t, s.Close())
+	require.NoError(t, os.Remove(dir))
+
+	for _, name := range stepNames(newOpening("", key, OpenOptions{}).steps()) {
+		t.Run("failure after "+name, func(t *testing.T) {
+			_, err := Open(t.Context(), disk, key, OpenOptions{MountPoint: dir, failAfter: failAt(name)})
+			require.ErrorIs(t, err, errInjected)
+			checkNothingLeft(t, dir)
+		})
+		t.Run("interrupt after "+name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s, err := Open(ctx, disk, key, OpenOptions{MountPoint: dir, failAfter: cancelAt(name, cancel)})
+			if name == "mount" {
+				require.NoError(t, err)
+				require.NoError(t, s.Close())
+				require.NoError(t, os.Remove(dir))
+				return
+			}
+			require.ErrorIs(t, err, context.Canceled)
+			checkNothingLeft(t, dir)
+		})
+	}
+	s, err = Open(t.Context(), disk, key, OpenOptions{MountPoint: dir})
+	require.NoError(t, err)
+	got, err := os.ReadFile(filepath.Join(dir, "f"))
+	require.NoError(t, err)
+	require.Equal(t, "contents", string(got))
+	require.NoError(t, s.Close())
+}
