@@ -1,0 +1,61 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+func (a *app) create() *cobra.Command {
+	var (
+		opts   storage.CreateOptions
+		force  bool
+		common storeFlags
+	)
+	c := &cobra.Command{
+		Use:   "create DEVICE",
+		Short: "Make a new volume with a filesystem, and mount it; destroys what the device holds",
+		Long: `Make a new volume on DEVICE (a path or MAJ:MIN), with a filesystem, and mount it.
+What the device held is destroyed.
+
+Without --key the store is ephemeral: its key is in this kernel's memory only,
+and when it is closed or the machine stops, the contents are gone for good.
+With --key it can be opened again.
+
+It returns as soon as the store can be used. The filesystem is small at first and
+grows to the whole device in the background; --wait waits for that.`,
+		Example: `  trusted-store create /dev/trusted_store
+  trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images`,
+		Args: needs("DEVICE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
+			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
+			if force {
+				opts.Overwrite = storage.OverwriteAnything
+			}
+			if common.key != "" {
+				key, err := a.key(common.key)
+				if err != nil {
+					return err
+				}
+				defer key.Wipe()
+				opts.Key = key
+			}
+			progress := a.progress()
+			opts.Logger, opts.Progress = a.logger(), progress.report
+			store, err := storage.Create(c.Context(), args[0], opts)
+			progress.end()
+			if err != nil {
+				return err
+			}
+			return a.growAndPrint(c.Context(), store, common.wait)
+		},
+	}
+	common.add(c)
+	flags := c.Flags()
+	flags.BoolVar(&force, "force", false, "overwrite a device that holds a known signature")
+	flags.Uint64Var(&opts.Filesystem.BytesPerInode, "bytes-per-inode", 0, "one inode for each `BYTES` of the filesystem (default 16384 up to 64 GiB, 65536 up to 1 TiB, then 1048576)")
+	flags.IntVar(&opts.Filesystem.InodeSize, "inode-size", 0, "`BYTES` of an inode, 256 or 128 (default 256)")
+	flags.StringVar(&opts.Filesystem.Label, "label", "", "filesystem `LABEL`, up to 16 bytes")
+	return c
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+// waitFlag parses --wait[=SIZE].
+type waitFlag struct {
+	set  bool
+	size sizeFlag // 0: the full size
+}
+
+const waitFull = "full"
+
+func (f *waitFlag) add(flags *pflag.FlagSet) {
+	flags.Var(f, "wait", "wait until the filesystem has SIZE, without =SIZE until it has the whole device")
+	flags.Lookup("wait").NoOptDefVal = waitFull
+}
+
+func (f *waitFlag) Type() string { return "SIZE" }
+func (f *waitFlag) String() string {
+	switch {
+	case !f.set:
+		return ""
+	case f.size == 0:
+		return waitFull
+	}
+	return f.size.String()
+}
+
+func (f *waitFlag) Set(text string) error {
+	f.set = true
+	if text == waitFull {
+		return nil
+	}
+	return f.size.Set(text)
+}
+
+// growAndPrint lets a store that was just made usable grow, in this process as far
+// as --wait asks for and the rest in one of its own, and prints its status.
+func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitFlag) error {
+	if wait.set && store.MountPoint() != "" {
+		opts := storage.GrowOptions{Size: uint64(wait.size), Follow: true}
+		if err := a.growNow(ctx, store.Name(), opts); err != nil {
+			return err
+		}
+	}
+	s, err := store.Status(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	if s.Growth != nil && !s.Growth.Full() {
+		// Its lock, by which Status knows it, may take it a moment.
+		if s.Growth.Grower, err = growDetached(store.Name()); err != nil {
+			a.logger().Warn("the store is usable, but does not grow; start trusted-store grow "+store.Name(), "err", err)
+		}
+	}
+	return a.printStatus(s)
+}
+
+// growDetached starts this program again as "grow NAME", in a session of its own
+// and with nothing of this process open, so that it outlives this one, its
+// terminal, and whoever reads its output. It returns the number of the process.
+func growDetached(name string) (pid int, err error) {
+	// The child must not keep what was handed to this process, such as the
+	// other end of a pipe or the descriptor of a key.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		if err := closeOnExec(); err != nil {
+			return 0, err
+		}
+	}
+	c := exec.Command("/proc/self/exe")
+	c.Args = []string{"trusted-store", "grow", name}
+	c.Env = []string{}
+	c.Dir = "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		return 0, fmt.Errorf("start grow: %w", err)
+	}
+	pid = c.Process.Pid
+	return pid, c.Process.Release()
+}
+
+// closeOnExec marks all descriptors but the standard ones, for kernels before
+// 5.11.
+func closeOnExec() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+// A kernel without a feature: the message names it, and nothing is left.
+func TestKernelWithoutAFeature(t *testing.T) {
+	kernel(t)
+	if storagetest.Bed() != "uml" {
+		t.Skip("takes modules out of the kernel: in the bed uml only, whose modules are files that this test can put back")
+	}
+	disk := newDisk(t)
+	create := []string{"create", disk, "--name", "one", "--mount", filepath.Join(t.TempDir(), "made")}
+	for _, c := range []struct{ module, message string }{
+		{"dm_integrity", `format integrity layer: not supported by this kernel: target "integrity" is missing \(CONFIG_DM_INTEGRITY, module dm-integrity\)`},
+		{"dm_crypt", `activate encryption: not supported by this kernel: target "crypt" is missing \(CONFIG_DM_CRYPT, module dm-crypt\)`},
+		{"authenc", `activate encryption: not supported by this kernel: cipher \S+ is missing \(modules authenc, `},
+	} {
+		t.Run(c.module, func(t *testing.T) {
+			takeOut(t, c.module)
+			p := runs(t, exitNotSupported, create...)
+			require.Regexp(t, `^trusted-store: create: `+disk+`: `+c.message+`.*\nhint: load the module, or use a kernel that has it\n$`, p.stderr.String())
+			require.Empty(t, liveStores(t))
+			require.NoDirExists(t, create[len(create)-1])
+		})
+	}
+	runs(t, exitDone, create...)
+	runs(t, exitDone, "close", "one")
+}
+
+// takeOut removes a module until the test ends.
+func takeOut(t *testing.T, name string) {
+	t.Helper()
+	file := moduleFile(t, name)
+	require.Eventually(t, func() bool { // its last user may just have gone
+		return unix.DeleteModule(name, unix.O_NONBLOCK) == nil
+	}, 5*time.Second, 20*time.Millisecond)
+	t.Cleanup(func() {
+		f, err := os.Open(file)
+		require.NoError(t, err)
+		defer f.Close()
+		require.NoError(t, unix.FinitModule(int(f.Fd()), "", 0))
+	})
+}
+
+// moduleFile finds a module of the running kernel.
+func moduleFile(t *testing.T, name string) string {
+	t.Helper()
+	var release unix.Utsname
+	require.NoError(t, unix.Uname(&release))
+	version := unix.ByteSliceToString(release.Release[:])
+	found := ""
+	for _, dir := range []string{"/usr/lib/uml/modules/", "/lib/modules/"} {
+		err := filepath.WalkDir(dir+version, func(path string, _ fs.DirEntry, err error) error {
+			if strings.ReplaceAll(filepath.Base(path), "-", "_") == name+".ko" {
+				found = path
+				return fs.SkipAll
+			}
+			return err
+		})
+		require.True(t, err == nil || errors.Is(err, fs.ErrNotExist), "%v", err)
+	}
+	require.NotEmpty(t, found, "no file of module %s for kernel %s", name, version)
+	return found
+}

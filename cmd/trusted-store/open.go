@@ -1,0 +1,60 @@
+package main
+
+import (
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+func (a *app) open() *cobra.Command {
+	var (
+		common    storeFlags
+		expect    string
+		maxMemory uint64
+	)
+	c := &cobra.Command{
+		Use:   "open DEVICE",
+		Short: "Open an existing volume with its key, and mount it; never formats",
+		Long: `Open the volume on DEVICE (a path or MAJ:MIN) with its key, and mount it.
+Nothing is written before the key is proven right, and nothing is ever formatted:
+a device without a header that we accept is an error.`,
+		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
+  get-key | trusted-store open 8:16 --key -`,
+		Args: needs("DEVICE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			opts := storage.OpenOptions{
+				Name: common.name, MountPoint: common.mount, Integrity: common.integrity,
+				MaxArgon2Memory: maxMemory << 20,
+				Grow:            storage.GrowLater,
+			}
+			if expect != "" {
+				id, err := uuid.Parse(expect)
+				if err != nil {
+					return usageText(c, "--expect-uuid %q is not a UUID", expect)
+				}
+				opts.ExpectUUID = id
+			}
+			if common.key == "" {
+				return usageText(c, "--key is missing: an existing volume needs its key")
+			}
+			key, err := a.key(common.key)
+			if err != nil {
+				return err
+			}
+			defer key.Wipe()
+			progress := a.progress()
+			opts.Logger, opts.Progress = a.logger(), progress.report
+			store, err := storage.Open(c.Context(), args[0], key, opts)
+			progress.end()
+			if err != nil {
+				return err
+			}
+			return a.growAndPrint(c.Context(), store, common.wait)
+		},
+	}
+	common.add(c)
+	c.Flags().StringVar(&expect, "expect-uuid", "", "refuse every volume but the one with this `UUID`")
+	c.Flags().Uint64Var(&maxMemory, "max-argon2-memory", 0, "most memory in `MIB` that a key slot may ask for (default 64)")
+	return c
+}

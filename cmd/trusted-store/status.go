@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+func (a *app) status() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [NAME|DIR]",
+		Short: "Show what is live, from the kernel itself",
+		Long: `Show one live store, or all of them: layers, key location, sizes, mounts, and
+what of the contents is protected how. Everything is read from the kernel; there
+are no state files.`,
+		Example: `  trusted-store status
+  trusted-store status --json ` + storage.DefaultMountPoint,
+		Args: atMostOne("NAME or DIR"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.printStatusOf(c.Context(), args[0])
+			}
+			list, err := storage.List(c.Context())
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(a.out, "no store is open")
+			}
+			for i := range list {
+				if i > 0 {
+					fmt.Fprintln(a.out)
+				}
+				writeStatus(a.out, &list[i])
+			}
+			return nil
+		},
+		ValidArgsFunction: completeStores,
+	}
+}
+
+func (a *app) printStatusOf(ctx context.Context, nameOrDir string) error {
+	s, err := storage.StatusOf(context.WithoutCancel(ctx), nameOrDir)
+	if err != nil {
+		return err
+	}
+	return a.printStatus(s)
+}
+
+func (a *app) printStatus(s *storage.Status) error {
+	if a.json {
+		return a.printJSON(s)
+	}
+	writeStatus(a.out, s)
+	return nil
+}
+
+func writeStatus(w io.Writer, s *storage.Status) {
+	fmt.Fprintf(w, "%s is %s\n", s.Name, headline(s))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(label, format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); text != "" {
+			fmt.Fprintf(t, "  %s:\t%s\n", label, text)
+		}
+	}
+	for _, problem := range s.Problems {
+		line("PROBLEM", "%s", problem)
+	}
+	line("promises", "%s", promises(s))
+	line("device", "%s", device(s))
+	line("type", "%s", s.Type)
+	line("uuid", "%s", s.UUID)
+	line("cipher", "%s", s.Cipher)
+	line("keysize", "%s", bits(s.KeyBits))
+	line("key location", "%s", s.KeyLocation)
+	line("integrity", "%s", integrityText(s))
+	line("sector size", "%d", s.SectorSize)
+	line("offset", "%d sectors", s.Offset)
+	line("size", "%d sectors (%s)", s.Sectors, humanize.IBytes(s.Sectors*512))
+	for _, m := range s.Mounts {
+		line("mount", "%s (%s)", m.Dir, m.Options)
+	}
+	line("filesystem", "%s", filesystem(s.Filesystem))
+	line("growth", "%s", growth(s))
+	if s.Tags != "" {
+		line("integrity errors", "%s", s.IntegrityErrors)
+	}
+	_ = t.Flush() // the terminal's errors are nobody's to handle
+}
+
+func headline(s *storage.Status) string {
+	switch {
+	case s.State == storage.StateMounted:
+		return "mounted at " + s.Mounts[0].Dir
+	case s.State == storage.StateMapped:
+		return "mapped to " + s.Path + ", not mounted"
+	}
+	return string(s.State) + "; trusted-store close " + s.Name + " takes it away"
+}
+
+func promises(s *storage.Status) string {
+	all := []storage.Promise{storage.Confidentiality, storage.IntegrityOfBlocks, storage.Freshness}
+	var kept, not []string
+	for _, p := range all {
+		if slices.Contains(s.Promises, p) {
+			kept = append(kept, string(p))
+		} else {
+			not = append(not, string(p))
+		}
+	}
+	if len(kept) == 0 {
+		return "none"
+	}
+	text := strings.Join(kept, ", ")
+	if len(not) > 0 {
+		text += "; not " + strings.Join(not, ", not ")
+	}
+	return text
+}
+
+func device(s *storage.Status) string {
+	if s.Device == "" {
+		return s.DeviceNumber
+	}
+	return fmt.Sprintf("%s (%s), %s", s.Device, s.DeviceNumber, humanize.IBytes(s.DeviceBytes))
+}
+
+func bits(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d bits", n)
+}
+
+func integrityText(s *storage.Status) string {
+	if s.Tags == "" {
+		return s.Integrity
+	}
+	return fmt.Sprintf("%s, tags on the %s, %s", s.Integrity, s.Tags, s.Journal)
+}
+
+func filesystem(f *storage.Filesystem) string {
+	if f == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, %s, %s available, %d of %d inodes free",
+		f.Type, humanize.IBytes(f.Bytes), humanize.IBytes(f.AvailableBytes), f.FreeInodes, f.Inodes)
+}

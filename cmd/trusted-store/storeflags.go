@@ -1,0 +1,53 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+// storeFlags are the flags that create and open share.
+type storeFlags struct {
+	key, mount, name string
+	integrity        storage.Integrity
+	wait             waitFlag
+}
+
+func (f *storeFlags) add(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&f.key, "key", "", "read the key from this `SOURCE`: file:PATH, fd:N or - (standard input); all bytes count, a newline too")
+	flags.StringVar(&f.mount, "mount", storage.DefaultMountPoint, "mount at this `DIR`, made when missing; none: the mapping alone, no filesystem")
+	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
+	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
+	f.wait.add(flags)
+	complete(c, "key", "file:", "fd:", "-")
+	complete(c, "integrity", storage.HMACSHA256.String(), storage.NoIntegrity.String())
+}
+
+// complete offers values of a flag to the shell.
+func complete(c *cobra.Command, flag string, values ...string) {
+	err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoSpace))
+	if err != nil {
+		panic(err) // no such flag: a mistake in this program
+	}
+}
+
+// integrityFlag parses --integrity.
+type integrityFlag storage.Integrity
+
+func (i *integrityFlag) String() string { return storage.Integrity(*i).String() }
+func (i *integrityFlag) Type() string   { return "KIND" }
+func (i *integrityFlag) Set(s string) error {
+	v, err := cryptsetup.ParseIntegrity(s)
+	*i = integrityFlag(v)
+	return err
+}
+
+func (a *app) key(source string) (*storage.Key, error) {
+	s, err := storage.ParseKeySource(source)
+	if err != nil {
+		return nil, err
+	}
+	return s.Load(a.logger())
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+func (a *app) volume() *cobra.Command {
+	c := &cobra.Command{
+		Use: "volume", Short: "Host side: make a backing file and attach it as a block device",
+		RunE: subcommandNeeded,
+	}
+	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach())
+	return c
+}
+
+func (a *app) volumeCreate() *cobra.Command {
+	size := sizeFlag(2500 << 20)
+	c := &cobra.Command{
+		Use:     "create FILE",
+		Short:   "Make a sparse backing file",
+		Example: "  trusted-store volume create /var/lib/trusted.img --size 2500MiB",
+		Args:    needs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := storage.CreateBacking(args[0], int64(size)); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"file": args[0], "bytes": uint64(size)})
+			}
+			fmt.Fprintf(a.out, "%s has %s\n", args[0], &size)
+			return nil
+		},
+	}
+	c.Flags().Var(&size, "size", "size of the file; 2500MiB are 2500·2^20 bytes, 2500MB are 2500·10^6")
+	return c
+}
+
+func (a *app) volumeAttach() *cobra.Command {
+	return &cobra.Command{
+		Use:     "attach FILE",
+		Short:   "Attach the file to a free loop device, and print the device",
+		Example: `  device=$(trusted-store volume attach /var/lib/trusted.img)`,
+		Args:    needs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			device, err := storage.AttachBacking(args[0])
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"file": args[0], "device": device})
+			}
+			fmt.Fprintln(a.out, device)
+			return nil
+		},
+	}
+}
+
+func (a *app) volumeDetach() *cobra.Command {
+	return &cobra.Command{
+		Use:   "detach DEVICE|FILE",
+		Short: "Detach the loop device; the file stays",
+		Args:  needs("DEVICE or FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := storage.DetachBacking(args[0]); err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"detached": args[0]})
+			}
+			fmt.Fprintln(a.out, args[0], "is detached")
+			return nil
+		},
+	}
+}
+
+// sizeFlag is a number of bytes, as in 2500MiB.
+type sizeFlag uint64
+
+// String is exact: 2500MiB, not 2.4 GiB.
+func (s *sizeFlag) String() string {
+	v, unit := uint64(*s), 0
+	for ; v > 0 && v%1024 == 0 && unit < len(sizeUnits)-1; unit++ {
+		v /= 1024
+	}
+	return strconv.FormatUint(v, 10) + sizeUnits[unit]
+}
+
+var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+
+// Type names the value in the help.
+func (s *sizeFlag) Type() string { return "SIZE" }
+
+// Set parses what a person writes.
+func (s *sizeFlag) Set(text string) error {
+	v, err := humanize.ParseBytes(text)
+	if err != nil || v > math.MaxInt64 {
+		return errors.New("a size is a number and a unit, as in 2500MiB")
+	}
+	*s = sizeFlag(v)
+	return nil
+}
