@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	layerCount = 12
+	fileSizes  = 512 << 10 // the largest file of a layer; the mean is half of that
+)
+
+// fill writes a tree as an image pull leaves it: layers/0…11 with files of
+// different sizes in nested directories, and an empty overlay. The contents do
+// not compress and are the same each time.
+func fill(dir string, total int64) error {
+	if err := os.MkdirAll(filepath.Join(dir, "overlay"), 0o755); err != nil {
+		return err
+	}
+	source := rand.NewChaCha8([32]byte{1})
+	sizes := rand.New(source)
+	for layer := range layerCount {
+		root := filepath.Join(dir, "layers", fmt.Sprint(layer))
+		for left, i := total/layerCount, 0; left > 0; i++ {
+			size := min(left, 1+sizes.Int64N(fileSizes))
+			name := filepath.Join(root, fmt.Sprintf("usr/lib/d%d/f%d", i%64, i))
+			if err := writeFile(name, source, size); err != nil {
+				return err
+			}
+			left -= size
+		}
+	}
+	return syncAll(dir)
+}
+
+func writeFile(name string, source io.Reader, size int64) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 256<<10)
+	if _, err := io.CopyN(w, source, size); err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// syncAll brings the whole filesystem to the device, so that the time measured is
+// the device's.
+func syncAll(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
