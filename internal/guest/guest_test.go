@@ -155,7 +155,9 @@ func TestGuestIsKilledAtItsTimeout(t *testing.T) {
 
 func TestGuestThatDiesIsNoSuccess(t *testing.T) {
 	inBothBeds(t, func(t *testing.T, g *guest) {
-		o := g.shell(t, "echo before; echo c > /proc/sysrq-trigger; sleep 60")
+		// The pause lets init pass the output on: what is still in the guest's
+		// memory dies with it.
+		o := g.shell(t, "echo before; sleep 2; echo c > /proc/sysrq-trigger; sleep 60")
 		require.Equal(t, statusFailed, o.status)
 		require.Equal(t, "before\n", o.stdout)
 		require.Contains(t, o.stderr, "kernel panic: not syncing: sysrq triggered crash")
