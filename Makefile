@@ -10,7 +10,7 @@ SOAK      ?= .
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio
+PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
 
 # Packages with tests that need a kernel, and those with tests that need several
 # CPUs: found by what the tests call and how they are named, so that a new one
@@ -19,7 +19,7 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench soak fuzz lint shell clean
+.PHONY: help setup build generate test demo bench soak fuzz lint shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,16 @@ setup: ## install what the tests need and is missing (Debian packages, a kernel 
 
 # With this experiment the runtime wipes what key derivations leave on stacks and
 # on the heap.
-build: ## bin/trusted-store, static
-	GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/trusted-store ./cmd/trusted-store
+build: ## bin/trusted-store and bin/trusted-guest, static
+	GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/trusted-store ./cmd/trusted-guest
+
+# A test does the same elsewhere, with OUT, and compares.
+OUT       ?= .
+PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
+
+generate: ## the Go code of the ttrpc protocols, from their .proto files
+	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
+		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
 # The last line is the same load in a guest that has next to no memory.
 test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs

@@ -21,25 +21,34 @@ const module = "github.com/trusted-store/trusted-store/"
 // mayImport lists, for each package of the module that is part of the product,
 // the others that it may import.
 var mayImport = map[string][]string{
-	"cmd/trusted-store":   {"storage", "cryptsetup"},
-	"storage":             {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
-	"storage/storagetest": {"internal/dm", "internal/loop"},
-	"cryptsetup":          {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":           {"internal/dm"},
-	"mkfs":                {},
-	"internal/bench":      {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
-	"internal/blockdev":   {"internal/dm"},
-	"internal/demo":       {"mkfs"},
-	"internal/dm":         {"internal/undo"},
-	"internal/guest":      {},
-	"internal/keyring":    {},
-	"internal/loop":       {},
-	"internal/secret":     {},
-	"internal/undo":       {},
+	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
+	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "internal/cli"},
+	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/secret"},
+	"storage/guestpull":       {"storage", "storage/protocol/cdh"},
+	"storage/protocol/cdh":    {},
+	"storage/protocol/stores": {},
+	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
+	"storage/storagetest":     {"internal/dm", "internal/loop"},
+	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
+	"integrity":               {"internal/dm"},
+	"mkfs":                    {},
+	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
+	"internal/blockdev":       {"internal/dm"},
+	"internal/cli":            {"storage"},
+	"internal/demo":           {"mkfs"},
+	"internal/dm":             {"internal/undo"},
+	"internal/guest":          {},
+	"internal/keyring":        {},
+	"internal/loop":           {},
+	"internal/secret":         {},
+	"internal/undo":           {},
 }
 
 // public is what a user of the module may import, and examples with them.
-var public = []string{"storage", "storage/storagetest", "cryptsetup", "integrity", "mkfs"}
+var public = []string{
+	"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores",
+	"storage/storagetest", "cryptsetup", "integrity", "mkfs",
+}
 
 type goPackage struct {
 	ImportPath string

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -17,7 +18,7 @@ func (a *app) close() *cobra.Command {
 Closing what is closed already is no error. Also closes what cryptsetup opened,
 and what a killed process left.`,
 		Example: "  trusted-store close " + storage.DefaultMountPoint,
-		Args:    needs("NAME or DIR"),
+		Args:    cli.Needs("NAME or DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			err := storage.Close(c.Context(), args[0])
 			closed := err == nil

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -26,7 +27,7 @@ It returns as soon as the store can be used. The filesystem is small at first an
 grows to the whole device in the background; --wait waits for that.`,
 		Example: `  trusted-store create /dev/trusted_store
   trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images`,
-		Args: needs("DEVICE"),
+		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint

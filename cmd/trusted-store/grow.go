@@ -7,6 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -23,7 +24,7 @@ do, and may be interrupted or killed at any moment.
 One process at a time grows a store: another one fails with status 6, or with
 --wait shows how far that one is, and goes on where it stops.`,
 		Example: "  trusted-store grow " + storage.DefaultMountPoint,
-		Args:    needs("NAME or DIR"),
+		Args:    cli.Needs("NAME or DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := a.growNow(c.Context(), args[0], opts); err != nil {
 				return err

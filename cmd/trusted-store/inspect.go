@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -21,7 +22,7 @@ field by field, and the profile's verdict. Every violation is named. It only
 reads, as any user who may read the input, and hands nothing to the kernel.
 
 Exit status 3 says that open would reject it, for no header, too.`,
-		Args: needs("DEVICE or FILE"),
+		Args: cli.Needs("DEVICE or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			opts.Profile.Integrity = cryptsetup.IntegrityRule(rule)
 			found, err := storage.Inspect(args[0], opts)
@@ -34,7 +35,7 @@ Exit status 3 says that open would reject it, for no header, too.`,
 				err = a.writeInspection(found)
 			}
 			if err == nil && !found.Accepted() {
-				return &silentError{storage.ErrHeaderRejected}
+				return &cli.SilentError{Err: storage.ErrHeaderRejected}
 			}
 			return err
 		},

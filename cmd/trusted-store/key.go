@@ -6,13 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
 func (a *app) keys() *cobra.Command {
 	c := &cobra.Command{
 		Use: "key", Short: "Add, remove and list the keys of a persistent volume",
-		RunE: subcommandNeeded,
+		RunE: cli.SubcommandNeeded,
 	}
 	c.AddCommand(a.keyList(), a.keyAdd(), a.keyRemove())
 	return c
@@ -22,7 +23,7 @@ func (a *app) keyList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list DEVICE",
 		Short: "Show the key slots",
-		Args:  needs("DEVICE"),
+		Args:  cli.Needs("DEVICE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			slots, err := storage.Keys(args[0])
 			if err != nil {
@@ -50,13 +51,13 @@ func (a *app) keyAdd() *cobra.Command {
 		Long: `Add a key to the volume on DEVICE, which may be open meanwhile. --key is one that
 opens it already. The two may not both come from standard input.`,
 		Example: "  trusted-store key add /dev/sdb --key file:/run/keys/volume --new-key file:/run/keys/next",
-		Args:    needs("DEVICE"),
+		Args:    cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if present == "" || added == "" {
-				return usageText(c, "--key and --new-key are both needed")
+				return cli.UsageErrorf(c, "--key and --new-key are both needed")
 			}
 			if present == "-" && added == "-" {
-				return usageText(c, "--key and --new-key cannot both be standard input")
+				return cli.UsageErrorf(c, "--key and --new-key cannot both be standard input")
 			}
 			key, err := a.key(present)
 			if err != nil {
@@ -91,17 +92,17 @@ key that leaked is undone by a new volume only.`,
 		Example: "  trusted-store key remove /dev/sdb 0 --key file:/run/keys/next",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usageText(c, "DEVICE and SLOT are expected")
+				return cli.UsageErrorf(c, "DEVICE and SLOT are expected")
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			slot, err := strconv.Atoi(args[1])
 			if err != nil {
-				return usageText(c, "slot %q is not a number; see key list", args[1])
+				return cli.UsageErrorf(c, "slot %q is not a number; see key list", args[1])
 			}
 			if present == "" {
-				return usageText(c, "--key is missing: a key that stays")
+				return cli.UsageErrorf(c, "--key is missing: a key that stays")
 			}
 			key, err := a.key(present)
 			if err != nil {

@@ -15,8 +15,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+const (
+	exitDone         = cli.ExitDone
+	exitBusy         = cli.ExitBusy
+	exitNotSupported = cli.ExitNotSupported
+	exitInterrupted  = cli.ExitInterrupted
 )
 
 var update = flag.Bool("update", false, "write what the scripts compare with anew")

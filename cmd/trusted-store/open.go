@@ -4,6 +4,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -21,7 +22,7 @@ Nothing is written before the key is proven right, and nothing is ever formatted
 a device without a header that we accept is an error.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
   get-key | trusted-store open 8:16 --key -`,
-		Args: needs("DEVICE"),
+		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			opts := storage.OpenOptions{
 				Name: common.name, MountPoint: common.mount, Integrity: common.integrity,
@@ -31,12 +32,12 @@ a device without a header that we accept is an error.`,
 			if expect != "" {
 				id, err := uuid.Parse(expect)
 				if err != nil {
-					return usageText(c, "--expect-uuid %q is not a UUID", expect)
+					return cli.UsageErrorf(c, "--expect-uuid %q is not a UUID", expect)
 				}
 				opts.ExpectUUID = id
 			}
 			if common.key == "" {
-				return usageText(c, "--key is missing: an existing volume needs its key")
+				return cli.UsageErrorf(c, "--key is missing: an existing volume needs its key")
 			}
 			key, err := a.key(common.key)
 			if err != nil {

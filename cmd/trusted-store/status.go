@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -23,7 +24,7 @@ what of the contents is protected how. Everything is read from the kernel; there
 are no state files.`,
 		Example: `  trusted-store status
   trusted-store status --json ` + storage.DefaultMountPoint,
-		Args: atMostOne("NAME or DIR"),
+		Args: cli.AtMostOne("NAME or DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.printStatusOf(c.Context(), args[0])

@@ -9,13 +9,14 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
 func (a *app) volume() *cobra.Command {
 	c := &cobra.Command{
 		Use: "volume", Short: "Host side: make a backing file and attach it as a block device",
-		RunE: subcommandNeeded,
+		RunE: cli.SubcommandNeeded,
 	}
 	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach())
 	return c
@@ -27,7 +28,7 @@ func (a *app) volumeCreate() *cobra.Command {
 		Use:     "create FILE",
 		Short:   "Make a sparse backing file",
 		Example: "  trusted-store volume create /var/lib/trusted.img --size 2500MiB",
-		Args:    needs("FILE"),
+		Args:    cli.Needs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := storage.CreateBacking(args[0], int64(size)); err != nil {
 				return err
@@ -48,7 +49,7 @@ func (a *app) volumeAttach() *cobra.Command {
 		Use:     "attach FILE",
 		Short:   "Attach the file to a free loop device, and print the device",
 		Example: `  device=$(trusted-store volume attach /var/lib/trusted.img)`,
-		Args:    needs("FILE"),
+		Args:    cli.Needs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			device, err := storage.AttachBacking(args[0])
 			if err != nil {
@@ -67,7 +68,7 @@ func (a *app) volumeDetach() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach DEVICE|FILE",
 		Short: "Detach the loop device; the file stays",
-		Args:  needs("DEVICE or FILE"),
+		Args:  cli.Needs("DEVICE or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := storage.DetachBacking(args[0]); err != nil {
 				return err

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 
 // Exit statuses, the same for every verb.
 const (
-	exitDone = iota
-	exitFailed
-	exitUsage
-	exitRejected
-	exitWrongKey
-	exitIntegrity
-	exitBusy
-	exitUnsuitable
-	exitNotSupported
-	exitInterrupted = 130 // 128 and SIGINT, as shells count
+	ExitDone = iota
+	ExitFailed
+	ExitUsage
+	ExitRejected
+	ExitWrongKey
+	ExitIntegrity
+	ExitBusy
+	ExitUnsuitable
+	ExitNotSupported
+	ExitInterrupted = 130 // 128 and SIGINT, as shells count
 )
 
 // statuses is the one place that maps errors to exit statuses; the first match
@@ -32,28 +32,29 @@ var statuses = []struct {
 	err    error
 	status int
 }{
-	{errUsage, exitUsage},
-	{context.Canceled, exitInterrupted},
-	{storage.ErrInvalid, exitUsage},
-	{storage.ErrHeaderRejected, exitRejected},
-	{storage.ErrWrongKey, exitWrongKey},
-	{storage.ErrIntegrity, exitIntegrity},
-	{storage.ErrBusy, exitBusy},
-	{storage.ErrNotBlank, exitUnsuitable},
-	{storage.ErrUnsuitable, exitUnsuitable},
-	{storage.ErrNotSupported, exitNotSupported},
+	{errUsage, ExitUsage},
+	{context.Canceled, ExitInterrupted},
+	{storage.ErrInvalid, ExitUsage},
+	{storage.ErrHeaderRejected, ExitRejected},
+	{storage.ErrWrongKey, ExitWrongKey},
+	{storage.ErrIntegrity, ExitIntegrity},
+	{storage.ErrBusy, ExitBusy},
+	{storage.ErrNotBlank, ExitUnsuitable},
+	{storage.ErrUnsuitable, ExitUnsuitable},
+	{storage.ErrNotSupported, ExitNotSupported},
 }
 
-func statusOf(err error) int {
+// ExitStatus is the exit status that a command ends with after err.
+func ExitStatus(err error) int {
 	if err == nil {
-		return exitDone
+		return ExitDone
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.err) {
 			return s.status
 		}
 	}
-	return exitFailed
+	return ExitFailed
 }
 
 var errUsage = errors.New("usage")
@@ -67,45 +68,47 @@ type usageError struct {
 func (u *usageError) Error() string   { return u.err.Error() }
 func (u *usageError) Unwrap() []error { return []error{errUsage, u.err} }
 
-func usage(err error, c *cobra.Command) error {
+// UsageError makes err a command line that cannot be carried out.
+func UsageError(err error, c *cobra.Command) error {
 	return &usageError{err, "see " + c.CommandPath() + " --help"}
 }
 
-func usageText(c *cobra.Command, format string, args ...any) error {
-	return usage(fmt.Errorf(format, args...), c)
+// UsageErrorf is UsageError with a text.
+func UsageErrorf(c *cobra.Command, format string, args ...any) error {
+	return UsageError(fmt.Errorf(format, args...), c)
 }
 
-// needs returns an argument check that says what is missing.
-func needs(what string) cobra.PositionalArgs {
+// Needs returns an argument check that says what is missing.
+func Needs(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) == 0:
-			return usageText(c, "%s is missing", what)
+			return UsageErrorf(c, "%s is missing", what)
 		case len(args) > 1:
-			return usageText(c, "one %s is expected, not %d arguments", what, len(args))
+			return UsageErrorf(c, "one %s is expected, not %d arguments", what, len(args))
 		}
 		return nil
 	}
 }
 
-// atMostOne returns an argument check for one that may be left out.
-func atMostOne(what string) cobra.PositionalArgs {
+// AtMostOne returns an argument check for one that may be left out.
+func AtMostOne(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
 		}
-		return needs(what)(c, args)
+		return Needs(what)(c, args)
 	}
 }
 
-// report prints err, with a hint where there is one, and returns the exit
+// Report prints err, with a hint where there is one, and returns the exit
 // status.
-func report(w io.Writer, verb string, err error) int {
+func Report(w io.Writer, program, verb string, err error) int {
 	if err == nil {
-		return exitDone
+		return ExitDone
 	}
-	if quiet := new(silentError); !errors.As(err, &quiet) {
-		prefix := "trusted-store: "
+	if quiet := new(SilentError); !errors.As(err, &quiet) {
+		prefix := program + ": "
 		if verb != "" {
 			prefix += verb + ": "
 		}
@@ -114,7 +117,7 @@ func report(w io.Writer, verb string, err error) int {
 			fmt.Fprintf(w, "hint: %s\n", hint)
 		}
 	}
-	return statusOf(err)
+	return ExitStatus(err)
 }
 
 // textOf is the message of an error. After Ctrl-C the step matters, not which
@@ -127,11 +130,11 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// silentError is a failure that the output tells already.
-type silentError struct{ err error }
+// SilentError is a failure that the output tells already.
+type SilentError struct{ Err error }
 
-func (s *silentError) Error() string { return s.err.Error() }
-func (s *silentError) Unwrap() error { return s.err }
+func (s *SilentError) Error() string { return s.Err.Error() }
+func (s *SilentError) Unwrap() error { return s.Err }
 
 func hintOf(err error) string {
 	var u *usageError

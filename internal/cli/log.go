@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -7,6 +7,12 @@ import (
 	"log/slog"
 	"strings"
 )
+
+// Logger writes what the library has to say, in the form of a command's own
+// messages.
+func Logger(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(&logHandler{w: w, level: level})
+}
 
 // logHandler prints records for a person: "warning: text (name value, …)".
 type logHandler struct {

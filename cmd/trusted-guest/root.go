@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trusted-store/trusted-store/internal/cli"
+)
+
+const long = `trusted-guest serves the agent of a confidential guest: it makes block devices of an
+untrusted host encrypted, authenticated, mounted filesystems.`
+
+// app is what every verb shares.
+type app struct {
+	out, err io.Writer
+	json     bool
+}
+
+// run runs one command line and returns the exit status.
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	a := &app{out: out, err: errOut}
+	return cli.Run(ctx, a.root(), args, errOut)
+}
+
+func (a *app) root() *cobra.Command {
+	root := cli.Root("trusted-guest", "Trusted storage for the agent of a confidential guest", long, a.out, a.err)
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON, and logs as JSON lines")
+	return root
+}
