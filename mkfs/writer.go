@@ -8,7 +8,7 @@ import (
 
 const (
 	stageBytes = 1 << 20
-	zeroBytes  = 4 << 20
+	zeroBytes  = 512 << 10
 
 	// shortZeros is the length in blocks up to which zeros are copied between their neighbours, to save a write.
 	shortZeros = 16

@@ -109,12 +109,21 @@ func (g *grower) step() error {
 	switch {
 	case errors.Is(err, unix.EBUSY): // somebody else resizes at this moment
 		return nil
+	case errors.Is(err, unix.EINVAL) && g.overtaken(next): // or has by now
+		return nil
 	case errors.Is(err, mkfs.ErrNotPrepared):
 		return refuse(nil, "see the kernel's log; the store can be used at the size it has", "%w", err)
 	case err != nil:
 		return err
 	}
 	return g.advanced(size, next)
+}
+
+// overtaken reports whether the filesystem is as large as a step would have made
+// it, or larger: the kernel calls that an invalid size.
+func (g *grower) overtaken(next uint64) bool {
+	size, err := g.size()
+	return err == nil && size >= next
 }
 
 // advanced checks that the kernel did what it said.
