@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -115,12 +116,12 @@ func (c *claimed) checkBlank(allowed Overwrite) (found bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("look for signatures: %w", err)
 	}
-	partitions, err := c.partitioned()
+	partitions, err := blockdev.Partitions(c.Number())
 	if err != nil {
 		return false, err
 	}
 	switch {
-	case signature.Name == "" && !partitions:
+	case signature.Name == "" && len(partitions) == 0:
 		return false, nil
 	case signature.Name == "LUKS2" && keyless(c):
 		return false, nil
@@ -132,23 +133,12 @@ func (c *claimed) checkBlank(allowed Overwrite) (found bool, err error) {
 	return false, refuse(ErrNotBlank, "with --force it is destroyed", "the device holds %v", signature)
 }
 
-func (c *claimed) partitioned() (bool, error) {
-	holders, err := blockdev.Holders(c.Number())
-	if err != nil {
-		return false, err
-	}
-	for _, h := range holders {
-		if h.Kind == blockdev.Partition {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // keyless reports whether the device holds a LUKS2 header without key slots: an
 // ephemeral volume of before, which nobody can open again.
 func keyless(c *claimed) bool {
-	header, err := cryptsetup.Read(c.File(), cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity})
+	// One with key slots is truncated so, and rejected: it is not keyless either way.
+	headers := io.NewSectionReader(c.File(), 0, headersSize)
+	header, err := cryptsetup.Read(headers, cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity})
 	return err == nil && len(header.Keyslots()) == 0
 }
 

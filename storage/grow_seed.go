@@ -12,7 +12,7 @@ import (
 const (
 	leastSeed    = 512 << 20
 	seedUnit     = 128 << 20 // a block group
-	seedMetadata = 32 << 20  // written before the store is usable
+	seedMetadata = 9 << 20   // written before the store is usable
 )
 
 // seed is the size in bytes of the filesystem that Create writes; 0 is the whole

@@ -36,7 +36,7 @@ func (h Holder) String() string { return string(h.Kind) + " " + h.Name }
 // Partitions are named, not what is on them.
 func Holders(number dm.Device) ([]Holder, error) {
 	var all []Holder
-	for _, find := range []func(dm.Device) ([]Holder, error){mounts, mappings, partitions, swaps} {
+	for _, find := range []func(dm.Device) ([]Holder, error){mounts, mappings, Partitions, swaps} {
 		found, err := find(number)
 		if err != nil {
 			return nil, opError("holders", number.String(), err)
@@ -85,7 +85,8 @@ func mappings(number dm.Device) ([]Holder, error) {
 	return found, nil
 }
 
-func partitions(number dm.Device) ([]Holder, error) {
+// Partitions returns those holders of a device that are its partitions.
+func Partitions(number dm.Device) ([]Holder, error) {
 	files, err := filepath.Glob(filepath.Join(sysDir(number), "*/partition"))
 	var found []Holder
 	for _, file := range files {

@@ -15,7 +15,9 @@ type image struct {
 	err    error
 }
 
-const chunkSize = 64 << 10
+// chunkSize is small because most probers look at a few bytes far from the rest;
+// where they do not, the kernel has read ahead.
+const chunkSize = 4 << 10
 
 func newImage(r io.ReaderAt, size uint64) *image {
 	return &image{r: r, size: int64(size), chunks: map[int64][]byte{}}
