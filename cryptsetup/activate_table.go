@@ -2,7 +2,6 @@ package cryptsetup
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
@@ -37,12 +36,10 @@ func (m Mapping) table() (dm.Table, error) {
 		Offset:         m.Offset,
 		SectorSize:     SectorSize,
 
-		// Without the queue a writer encrypts its own blocks. With one CPU
-		// nothing is lost by that, and whoever writes a little, as a filesystem
-		// that grows does, no longer waits for all that writeback has queued: up
-		// to a fifth of the memory. With several CPUs the queue is what spreads
-		// the encryption of one writer over them.
-		NoWriteWorkqueue: runtime.NumCPU() == 1,
+		// Without the queue whoever writes encrypts: the kernel's writeback, or
+		// the program that syncs. In the queue all that writeback has, up to a
+		// fifth of the memory, is ahead of every read, sync and step of growing.
+		NoWriteWorkqueue: true,
 	}
 	if m.Integrity == HMACSHA256 {
 		target.Cipher = dm.AuthencHMACSHA256XTSPlain64

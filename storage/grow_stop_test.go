@@ -26,20 +26,39 @@ func moments() int {
 	return 4
 }
 
-// someTime is a moment while a filesystem of some GiB grows.
-func someTime() time.Duration { return time.Duration(rand.Int64N(int64(1500 * time.Millisecond))) }
+// awaitMoment returns at some moment while a store grows, and not when it has
+// grown: after a random part of the next quarter of what is left.
+func awaitMoment(t *testing.T, s *storage.Store) {
+	t.Helper()
+	g := growthOf(t, s)
+	if left := (g.Target - g.Bytes) / 4; left > 0 {
+		moment := g.Bytes + rand.Uint64N(left)
+		grown := func() bool { g = growthOf(t, s); return g.Bytes >= moment }
+		require.Eventually(t, grown, time.Minute, time.Millisecond)
+	}
+	time.Sleep(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))) // into a step
+}
+
+// stoppable is the size of a store on which growing is stopped again and again.
+func stoppable() int64 {
+	if soak() {
+		return 56 * gib
+	}
+	return 8 * gib
+}
 
 // Close stops growing between two steps, at any moment, and the filesystem that it
 // leaves is clean; the next Open goes on.
 func TestGrowthStoppedByClose(t *testing.T) {
 	kernel(t)
-	disk := storagetest.Disk(t, 6*gib)
+	size := stoppable()
+	disk := largeDisk(t, size)
 	key := newKey(t, longKey)
 	dir := filepath.Join(t.TempDir(), "store")
-	s, err := storage.Create(t.Context(), disk, storage.CreateOptions{Key: key, MountPoint: dir})
+	s, err := storage.Create(t.Context(), disk, storage.CreateOptions{Key: key, MountPoint: dir, Overwrite: storage.OverwriteAnything})
 	require.NoError(t, err)
 	for range moments() {
-		time.Sleep(someTime())
+		awaitMoment(t, s)
 		began := time.Now()
 		require.NoError(t, s.Close())
 		took := time.Since(began)
@@ -52,7 +71,7 @@ func TestGrowthStoppedByClose(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.Grown(t.Context()))
-	requireFull(t, s, 6*gib)
+	requireFull(t, s, size)
 	requireClean(t, s)
 	require.NoError(t, s.Close())
 }
@@ -82,14 +101,15 @@ func TestGrowChild(t *testing.T) {
 func TestGrowthKilled(t *testing.T) {
 	kernel(t)
 	log := storagetest.KernelLog(t)
-	s := create(t, storagetest.Disk(t, 8*gib), storage.CreateOptions{Grow: storage.GrowLater})
+	size := stoppable()
+	s := create(t, largeDisk(t, size), storage.CreateOptions{Grow: storage.GrowLater, Overwrite: storage.OverwriteAnything})
 	for range moments() {
 		child := exec.Command(os.Args[0], "-test.run=^TestGrowChild$")
 		child.Env = append(os.Environ(), "GROW_CHILD="+s.Name())
 		require.NoError(t, child.Start())
 		grows := func() bool { g := growthOf(t, s); return g.Full() || g.Grower == child.Process.Pid }
 		require.Eventually(t, grows, time.Minute, time.Millisecond)
-		time.Sleep(someTime() / 8)
+		awaitMoment(t, s)
 		require.NoError(t, child.Process.Kill())
 		_ = child.Wait()
 		g := growthOf(t, s)
@@ -100,7 +120,7 @@ func TestGrowthKilled(t *testing.T) {
 		log = storagetest.KernelLog(t)
 	}
 	require.NoError(t, storage.Grow(t.Context(), s.MountPoint(), storage.GrowOptions{}))
-	requireFull(t, s, 8*gib)
+	requireFull(t, s, size)
 	requireClean(t, s)
 }
 
@@ -115,7 +135,7 @@ func TestGrowthCutOff(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "store")
 		s, err := storage.Create(t.Context(), device.Path(), storage.CreateOptions{Key: key, MountPoint: dir})
 		require.NoError(t, err)
-		time.Sleep(someTime())
+		awaitMoment(t, s)
 		device.Set(t, storagetest.Fault{Kind: storagetest.DropWrites})
 		require.NoError(t, s.Close())
 		device.Set(t)

@@ -82,6 +82,7 @@ func runScripts(t *testing.T, dir string) {
 		Condition: func(text string) (bool, error) { return storagetest.Bed() == text, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "disk": disk, "write": writeBytes, "keys": keysOf,
+			"growers": growers,
 		},
 	})
 }
