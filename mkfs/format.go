@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 )
 
 // Format writes a filesystem as planned by Plan(size, o) to dev, and returns its layout with the UUID that it got.
@@ -23,7 +24,10 @@ func Format(ctx context.Context, dev io.WriterAt, size uint64, o Options) (*Layo
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	now, err := coarseTime()
+	if err != nil {
+		return nil, err
+	}
 	id := identity{uuid: l.UUID, now: now.Unix()}
 	if id.uuid == uuid.Nil {
 		if id.uuid, err = uuid.NewRandom(); err != nil {
@@ -39,6 +43,16 @@ func Format(ctx context.Context, dev io.WriterAt, size uint64, o Options) (*Layo
 		return nil, err
 	}
 	return l, f.run()
+}
+
+// coarseTime is the clock of time(2), with which the kernel and e2fsck compare what they find; time.Now is up to a tick
+// ahead of it, and a filesystem must not come from the future.
+func coarseTime() (time.Time, error) {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {
+		return time.Time{}, fmt.Errorf("mkfs: read the clock: %w", err)
+	}
+	return time.Unix(now.Unix()), nil
 }
 
 // formatter writes one layout.

@@ -152,6 +152,7 @@ func randomOptions(r *rand.Rand) (uint64, mkfs.Options) {
 	}
 	if r.IntN(2) == 0 {
 		o.GrowTo = size << r.IntN(14)
+		o.BytesPerInode = max(o.BytesPerInode, o.GrowTo>>31) // more inodes than ext4 can count are refused
 	}
 	return size, o
 }
