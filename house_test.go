@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":               {"internal/dm"},
+	"integrity":               {"internal/dm", "internal/loop"},
 	"mkfs":                    {},
 	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
 	"internal/blockdev":       {"internal/dm"},
