@@ -34,6 +34,10 @@ type CreateOptions struct {
 	MountPoint string
 	// Integrity is HMACSHA256 unless said otherwise.
 	Integrity Integrity
+	// Tags say where the tags of the blocks are.
+	Tags TagOptions
+	// Header says whether the volume has one. Without tags in memory it must.
+	Header HeaderMode
 	// Overwrite allows to destroy what the device holds. Without it a device
 	// with a known signature is refused with [ErrNotBlank].
 	Overwrite Overwrite
@@ -62,6 +66,27 @@ const (
 	// OverwriteAnything destroys whatever the device holds.
 	OverwriteAnything
 )
+
+// HeaderMode says whether an ephemeral volume has a LUKS2 header, which tells
+// other programs what the device holds. It has no key slots: nothing in it is
+// read again.
+type HeaderMode uint8
+
+const (
+	// HeaderWritten: 16 MiB for a header, at the start of the device.
+	HeaderWritten HeaderMode = iota
+	// HeaderOmitted: the data begins where the device does, and looks like
+	// random bytes.
+	HeaderOmitted
+)
+
+// dataSector is where the data begins.
+func (h HeaderMode) dataSector() uint64 {
+	if h == HeaderOmitted {
+		return 0
+	}
+	return dataSector
+}
 
 // FilesystemOptions are what Create may be told of the ext4.
 type FilesystemOptions struct {

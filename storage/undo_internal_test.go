@@ -58,15 +58,18 @@ func checkNothingLeft(t *testing.T, mountPoint string) {
 func TestCreateUndoesEveryStep(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity")
 	storagetest.CheckLeaks(t)
-	for _, integrity := range []Integrity{HMACSHA256, NoIntegrity} {
-		for _, name := range stepNames(newCreation("", CreateOptions{Integrity: integrity}).steps()) {
+	for kind, base := range map[string]CreateOptions{
+		"hmac": {}, "none": {Integrity: NoIntegrity}, "memory": {Tags: TagOptions{Place: TagsInMemory}},
+	} {
+		for _, name := range stepNames(newCreation("", base).steps()) {
 			for _, how := range []string{"failure", "interrupt"} {
-				t.Run(fmt.Sprintf("%v,%s after %s", integrity, how, name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s,%s after %s", kind, how, name), func(t *testing.T) {
 					disk := storagetest.Disk(t, 64<<20)
 					dir := filepath.Join(t.TempDir(), "deep", "mount")
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					opts := CreateOptions{Integrity: integrity, MountPoint: dir, failAfter: failAt(name)}
+					opts := base
+					opts.MountPoint, opts.failAfter = dir, failAt(name)
 					want := errInjected
 					if how == "interrupt" {
 						opts.failAfter, want = cancelAt(name, cancel), context.Canceled
