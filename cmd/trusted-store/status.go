@@ -94,6 +94,9 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	}
 	line("filesystem", "%s", filesystem(s.Filesystem))
 	line("growth", "%s", growth(s))
+	if m := s.TagMemory; m != nil {
+		line("tag memory", "%s, at most %s", humanize.IBytes(m.Bytes), humanize.IBytes(m.Limit))
+	}
 	if s.Tags != "" {
 		line("integrity errors", "%s", s.IntegrityErrors)
 	}
@@ -148,7 +151,11 @@ func integrityText(s *storage.Status) string {
 	if s.Tags == "" {
 		return s.Integrity
 	}
-	return fmt.Sprintf("%s, tags on the %s, %s", s.Integrity, s.Tags, s.Journal)
+	where := "on the " + s.Tags
+	if s.TagMemory != nil {
+		where = "in " + s.Tags
+	}
+	return fmt.Sprintf("%s, tags %s, %s", s.Integrity, where, s.Journal)
 }
 
 func filesystem(f *storage.Filesystem) string {
