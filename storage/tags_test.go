@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/storage"
@@ -186,4 +187,41 @@ func TestTagsInMemoryRefuse(t *testing.T) {
 func swapCall(call uintptr, path *byte) unix.Errno {
 	_, _, errno := unix.Syscall(call, uintptr(unsafe.Pointer(path)), 0, 0)
 	return errno
+}
+
+// 16 writers fill a store to what its tags' memory covers, in a guest that may have
+// next to no memory: the filesystem says that it is full, nothing that was synced is
+// lost, and nobody is killed.
+func TestTagsUnderPressure(t *testing.T) {
+	kernel(t)
+	log := storagetest.KernelLog(t)
+	opts := storage.CreateOptions{Overwrite: storage.OverwriteAnything}
+	opts.Tags = storage.TagOptions{Place: storage.TagsInMemory, MemoryLimit: 2 * mib, Short: storage.ShrinkStore}
+	s := create(t, largeDisk(t, 6*gib), opts)
+	writers := make([]writer, 16)
+	var load errgroup.Group
+	for i := range writers {
+		w := &writers[i]
+		*w = writer{filepath.Join(s.MountPoint(), fmt.Sprint(i)), map[string]contents{}}
+		load.Go(func() error {
+			if err := w.run(t.Context(), gib); !errors.Is(err, unix.ENOSPC) {
+				return fmt.Errorf("ended with %w", err)
+			}
+			return nil
+		})
+	}
+	require.NoError(t, load.Wait())
+	unix.Sync()
+	storagetest.DropBuffers(t)
+	for i := range writers {
+		require.NotEmpty(t, writers[i].files)
+		writers[i].verify(t)
+	}
+	requireNoErrors(t, log)
+	for _, text := range []string{"Out of memory", "oom-kill", "Buffer I/O error", "lost async page write"} {
+		require.Empty(t, log.Matching(t, text))
+	}
+	status := tagStatus(t, s)
+	require.LessOrEqual(t, status.TagMemory.Bytes, status.TagMemory.Limit)
+	t.Logf("%d MiB available, %d KiB of tags", status.Filesystem.AvailableBytes/mib, status.TagMemory.Bytes/1024)
 }
