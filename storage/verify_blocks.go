@@ -104,7 +104,7 @@ func (v *verifier) usage(ctx context.Context) (*mkfs.Usage, error) {
 	case errors.Is(err, mkfs.ErrForeign):
 		return nil, refuse(ErrInvalid, "--all reads every block: right where each of them was written once", "it is not known which blocks were written: %w", err)
 	case errors.As(err, &op) && ctx.Err() == nil:
-		return nil, refuse(ErrIntegrity, "", "where the filesystem says what is in use it cannot be read: %w", err)
+		return nil, refuse(ErrIntegrity, "a mapping without a filesystem is verified with --all", "the filesystem does not say what is in use: %w", err)
 	case err != nil:
 		return nil, err
 	case usage.Unclean && v.root == nil:

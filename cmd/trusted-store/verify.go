@@ -53,11 +53,7 @@ func (a *app) printVerification(v *storage.Verification) error {
 	for _, u := range v.Unreadable {
 		fmt.Fprintln(a.out, u)
 	}
-	what := "in use"
-	if v.Scope == storage.VerifyAll {
-		what = "in all"
-	}
-	fmt.Fprintf(a.out, "%s: read %s %s, %s\n", v.Name, humanize.IBytes(v.Bytes), what, verdict(v))
+	fmt.Fprintf(a.out, "%s: %s\n", v.Name, verdict(v))
 	if !v.Complete {
 		fmt.Fprintln(a.out, "there may be more: not everything could be looked at")
 	}
@@ -68,11 +64,15 @@ func (a *app) printVerification(v *storage.Verification) error {
 }
 
 func verdict(v *storage.Verification) string {
-	if v.UnreadableBytes > 0 {
-		return humanize.IBytes(v.UnreadableBytes) + " of it cannot be read"
+	size := humanize.IBytes(v.Bytes)
+	if v.Scope == storage.VerifyUsed {
+		size += " in use"
 	}
-	if !v.Authenticated {
-		return "all of it can be read"
+	switch {
+	case v.UnreadableBytes > 0:
+		return fmt.Sprintf("%s of the %s cannot be read", humanize.IBytes(v.UnreadableBytes), size)
+	case v.Authenticated:
+		return "all " + size + " are authentic"
 	}
-	return "all of it is authentic"
+	return "all " + size + " can be read"
 }
