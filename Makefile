@@ -67,11 +67,11 @@ generate: ## the Go code of the ttrpc protocols, from their .proto files
 test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs
 	TRUSTED_STORE_BEDS=required $(GO) test ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
-	$(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
+	TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
 	@if [ -n '$(CPUS_TESTS)' ]; then set -x; \
-		$(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS); \
+		TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS); \
 	fi
-	$(STATIC) test -count=1 -timeout 30m -run FourCPUsWhileGrowing -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage
+	$(STATIC) test -count=1 -timeout 30m -run 'FourCPUsWhileGrowing|TagsUnderPressure' -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage
 
 demo: setup build ## a store from nothing to closed, on a kernel of its own
 	$(STATIC) build -o bin/demo ./internal/demo
@@ -82,8 +82,8 @@ bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup;
 	bin/bench -guest '$(GUEST)'
 
 soak: setup build ## the long form of every test that has one: hours
-	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
-	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS)
+	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
+	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS)
 
 fuzz: ## each fuzz test for FUZZTIME=30s
 	@set -e; grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do \

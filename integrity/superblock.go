@@ -86,4 +86,5 @@ func (l Layout) Superblock() Superblock {
 
 func (s Superblock) zero() bool { return s == Superblock{} }
 
-func (s Superblock) hasMagic() bool { return bytes.Equal(s.Magic[:], []byte(magic)) }
+// HasMagic reports whether this is meant as a superblock.
+func (s Superblock) HasMagic() bool { return bytes.Equal(s.Magic[:], []byte(magic)) }

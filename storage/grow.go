@@ -60,21 +60,9 @@ func Grow(ctx context.Context, nameOrDir string, opts GrowOptions) error {
 }
 
 func growStore(ctx context.Context, nameOrDir string, opts GrowOptions) error {
-	control, err := dm.Open()
+	live, err := findLive(nameOrDir)
 	if err != nil {
 		return err
-	}
-	defer control.Close()
-	name, err := resolveName(control, nameOrDir)
-	if err != nil {
-		return err
-	}
-	live, err := readLive(control, name)
-	if err != nil {
-		return err
-	}
-	if live.crypt == nil {
-		return refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
 	}
 	return grow(ctx, live.crypt.info, opts)
 }

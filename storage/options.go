@@ -116,6 +116,11 @@ type OpenOptions struct {
 	Integrity Integrity
 	// ExpectUUID, unless zero, is the only volume that is accepted.
 	ExpectUUID uuid.UUID
+	// ExpectHeader, unless zero, is the SHA-256 of the only header that is
+	// accepted, of the device's first 32,768 bytes; [Inspect] and the command print
+	// it. An old header that the host put back, perhaps with a key that was
+	// removed since, is then rejected. It changes when a key is added or removed.
+	ExpectHeader [32]byte
 	// MaxArgon2Memory is the most memory in bytes that a key slot's argon2id
 	// may ask for. 0: 64 MiB.
 	MaxArgon2Memory uint64

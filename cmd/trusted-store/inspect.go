@@ -53,10 +53,14 @@ func (a *app) writeInspection(i *storage.Inspection) error {
 	s := i.Superblock
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\nsuperblock version\t%d\n", s.Version)
+	fmt.Fprintf(t, "interleave\t2^%d sectors\n", s.Log2InterleaveSectors)
 	fmt.Fprintf(t, "tag size\t%d\n", s.TagSize)
 	fmt.Fprintf(t, "journal sections\t%d\n", s.JournalSections)
 	fmt.Fprintf(t, "provided sectors\t%d\n", s.ProvidedSectors)
 	fmt.Fprintf(t, "flags\t%#x\n", s.Flags)
+	fmt.Fprintf(t, "block size\t2^%d sectors\n", s.Log2SectorsPerBlock)
+	fmt.Fprintf(t, "bitmap bit\t2^%d blocks\n", s.Log2BlocksPerBitmapBit)
+	fmt.Fprintf(t, "recalculated\t%d sectors\n", s.RecalculateSector)
 	verdict := "accepted"
 	if !s.Accepted {
 		verdict = "rejected"
