@@ -28,6 +28,9 @@ type Inspection struct {
 	Name   string             `json:"name"`
 	Bytes  uint64             `json:"bytes"` // size of the device or file
 	Header *cryptsetup.Report `json:"header"`
+	// Promises are what a live store of an accepted volume keeps. Freshness is
+	// none of them: it takes tags in memory, which only live stores have.
+	Promises []Promise `json:"promises"`
 	// Superblock is nil when the input does not reach it, the volume has no
 	// integrity or it was not asked for.
 	Superblock *SuperblockReport `json:"superblock,omitempty"`
@@ -56,10 +59,11 @@ func (i *Inspection) Accepted() bool {
 	return i.Header.Accepted && (i.Superblock == nil || i.Superblock.Accepted)
 }
 
-// Inspect takes a path, or a device as "MAJ:MIN". It judges the header, and the integrity superblock where the input
-// reaches it, of a device or of a file that holds the beginning of one. It only
-// reads, and never hands anything to the kernel's device-mapper. The error is
-// about reading; a verdict, also a bad one, is an Inspection.
+// Inspect takes a path, or a device as "MAJ:MIN". It judges the header, and the
+// integrity superblock where the input reaches it, of a device or of a file that
+// holds the beginning of one. It only reads, and never hands anything to the
+// kernel's device-mapper. The error is about reading; a verdict, also a bad one,
+// is an Inspection.
 func Inspect(path string, opts InspectOptions) (*Inspection, error) {
 	i, err := inspect(path, opts)
 	return i, failure("inspect", path, "", err)
@@ -80,6 +84,7 @@ func inspect(path string, opts InspectOptions) (*Inspection, error) {
 		return nil, err
 	}
 	found := &Inspection{Name: path, Bytes: size, Header: cryptsetup.Inspect(metadata, opts.Profile)}
+	found.promise()
 	reached := size >= cryptsetup.DataOffset+integrity.SuperblockSize
 	if opts.HeaderOnly || !reached || opts.Profile.Integrity == cryptsetup.RequireNone {
 		return found, nil
@@ -93,6 +98,17 @@ func inspect(path string, opts InspectOptions) (*Inspection, error) {
 		found.Superblock = report
 	}
 	return found, err
+}
+
+func (i *Inspection) promise() {
+	i.Promises = []Promise{}
+	if !i.Header.Accepted {
+		return
+	}
+	i.Promises = append(i.Promises, Confidentiality)
+	if i.Header.Integrity == HMACSHA256.String() {
+		i.Promises = append(i.Promises, IntegrityOfBlocks)
+	}
 }
 
 // openInput opens a file by its path, or a device by its path or number.

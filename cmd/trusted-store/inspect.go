@@ -47,8 +47,12 @@ Exit status 3 says that open would reject it, for no header, too.`,
 }
 
 func (a *app) writeInspection(i *storage.Inspection) error {
-	if err := i.Header.WriteText(a.out); err != nil || i.Superblock == nil {
+	if err := i.Header.WriteText(a.out); err != nil {
 		return err
+	}
+	fmt.Fprintf(a.out, "promises     %s\n", promises(i.Promises))
+	if i.Superblock == nil {
+		return nil
 	}
 	s := i.Superblock
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)

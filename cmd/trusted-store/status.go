@@ -78,7 +78,7 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	for _, problem := range s.Problems {
 		line("PROBLEM", "%s", problem)
 	}
-	line("promises", "%s", promises(s))
+	line("promises", "%s", promises(s.Promises))
 	line("device", "%s", device(s))
 	line("type", "%s", s.Type)
 	line("uuid", "%s", s.UUID)
@@ -113,11 +113,11 @@ func headline(s *storage.Status) string {
 	return string(s.State) + "; trusted-store close " + s.Name + " takes it away"
 }
 
-func promises(s *storage.Status) string {
+func promises(list []storage.Promise) string {
 	all := []storage.Promise{storage.Confidentiality, storage.IntegrityOfBlocks, storage.Freshness}
 	var kept, not []string
 	for _, p := range all {
-		if slices.Contains(s.Promises, p) {
+		if slices.Contains(list, p) {
 			kept = append(kept, string(p))
 		} else {
 			not = append(not, string(p))
