@@ -13,7 +13,8 @@ const (
 	digest = "sha256:24fb2886d6f6c5d16481dd7608b47e78a8e92a13d6e64d87d57cb16d5f766d63"
 )
 
-// fromSnapshotter is the JSON of nydus-snapshotter v0.13.11 in proxy mode.
+// fromSnapshotter is the JSON of nydus-snapshotter in proxy mode, with a source, which
+// v0.13.11 leaves empty.
 const fromSnapshotter = `{"volume_type":"image_guest_pull","source":"` + image + `",` +
 	`"options":["containerd.io/snapshot/cri.layer-digest=` + digest + `","containerd.io/snapshot/nydus-proxy-mode=true"],` +
 	`"image_pull":{"metadata":{"containerd.io/snapshot/cri.layer-digest":"` + digest + `","containerd.io/snapshot/nydus-proxy-mode":"true"}}}`
@@ -73,7 +74,7 @@ func TestMountRefused(t *testing.T) {
 		{"trailing bits", []string{OptionName + "=e31="}, ErrMalformed, "illegal base64"},
 		{"too long", []string{OptionName + "=" + strings.Repeat("A", 2*MaxBytes)}, ErrTooLong, "at most 1048576 of JSON"},
 		{"two", []string{option(fromSnapshotter), option(fromSnapshotter)}, ErrSeveral, ": 2"},
-		{"no image", pull(""), ErrNoImage, "disable_snapshot_annotations = false"},
+		{"no image", pull(""), ErrNoImage, "nor by annotation io.kubernetes.cri.image-name"},
 		{"made-up image", pull(noImage), ErrNoImage, ""},
 		{"forged line", pull(`a:1\nlevel=info`), ErrInvalid, "no image reference"},
 		{"long reference", pull(strings.Repeat("a", 1025)), ErrInvalid, "no image reference"},

@@ -26,13 +26,13 @@ var (
 	containerTypeKeys = []string{"io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"}
 )
 
-// noImage is the source that a snapshotter makes up when it was not told the image.
+// noImage is the source that later snapshotters write in place of none.
 const noImage = "dummy-image-reference"
 
 // FromMount returns the pull that the options of a mount ask for. The annotations
-// are those of the container, of which one names the image, as for Kata's runtime:
-// the snapshotter knows the name under which its layers were first pulled, which may
-// be another. Without annotations the snapshotter's name counts.
+// are those of the container. One of them names the image, as for Kata's runtime,
+// since nydus-snapshotter does not: its source is empty. A source that is given
+// counts when no annotation does.
 func FromMount(options []string, annotations map[string]string) (Pull, error) {
 	all, err := ParseMount(options)
 	if err != nil {
@@ -68,7 +68,7 @@ func merged(labels, annotations map[string]string) map[string]string {
 func (p Pull) check() error {
 	switch {
 	case p.Image == "" || p.Image == noImage:
-		return fmt.Errorf("%w: neither by the source nor by annotation %s; the host's containerd needs disable_snapshot_annotations = false", ErrNoImage, imageNameKeys[0])
+		return fmt.Errorf("%w: neither by the source nor by annotation %s", ErrNoImage, imageNameKeys[0])
 	case len(p.Image) > maxReference || strings.ContainsFunc(p.Image, notInReference):
 		return fmt.Errorf("%w: the source is no image reference", ErrInvalid)
 	case p.Sandbox() != isSandbox(p.Metadata):
