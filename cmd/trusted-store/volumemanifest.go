@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,54 +93,6 @@ func (m *manifest) fillDynamic(c *cobra.Command) error {
 		if !c.Flags().Changed(needed) {
 			return cli.UsageErrorf(c, "without DEVICE and FILE, --%s is needed", needed)
 		}
-	}
-	return nil
-}
-
-func (m *manifest) check() error {
-	errs := []error{
-		checkName("--name", m.name, maxLabel, ""),
-		checkName("--namespace", m.namespace, maxLabel, ""),
-		checkName("--storage-class", m.storageClass, maxSubdomain, "."),
-		checkName("--runtime-class", m.runtimeClass, maxSubdomain, "."),
-	}
-	if m.device != "" {
-		errs = append(errs, checkName("--node", m.node, maxLabel, "._"))
-		if !filepath.IsAbs(m.device) || filepath.Clean(m.device) != m.device {
-			errs = append(errs, fmt.Errorf("--device %q is no absolute path", m.device))
-		}
-	}
-	if m.bytes <= 0 {
-		errs = append(errs, errors.New("the size is 0"))
-	}
-	if m.image == "" || strings.ContainsFunc(m.image, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		errs = append(errs, fmt.Errorf("--image %q is no image", m.image))
-	}
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Lengths of names in Kubernetes.
-const (
-	maxLabel     = 63
-	maxSubdomain = 253
-)
-
-// checkName accepts lower-case letters and digits, and between them - and what
-// inner has. What it accepts Kubernetes accepts.
-func checkName(flag, name string, length int, inner string) error {
-	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return strings.ContainsRune("-"+inner, r) }) {
-		if strings.ContainsFunc(part, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
-			name = ""
-		}
-	}
-	edges := "-" + inner
-	if name == "" || len(name) > length || strings.Trim(name, edges) != name || strings.Contains(name, "..") || strings.Contains(name, ".-") || strings.Contains(name, "-.") {
-		return fmt.Errorf("%s: a name is 1 to %d lower-case letters and digits, with %s between them", flag, length, strings.Join(strings.Split(edges, ""), " or "))
 	}
 	return nil
 }
