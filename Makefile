@@ -16,6 +16,11 @@ STATIC     = CGO_ENABLED=0 $(GO)
 # Debian packages of the test beds and of the programs that tests compare with.
 PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
 
+# Programs that docs/guest-pull.md uses, for its tests: each in a module of its own,
+# not in go.mod.
+HOWTO      = $(CURDIR)/bin/howto
+HOWTO_GO   = github.com/containerd/nydus-snapshotter/cmd/containerd-nydus-grpc@v0.13.11 github.com/mikefarah/yq/v4@v4.44.3
+
 # Packages with tests that need a kernel, and those with tests that need several
 # CPUs: found by what the tests call and how they are named, so that a new one
 # cannot be forgotten.
@@ -28,7 +33,7 @@ CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*C
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU)
+setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
 	@set -e; \
 	missing=; \
 	for p in $(PACKAGES); do \
@@ -49,6 +54,12 @@ setup: ## install what the tests need and is missing (Debian packages, a kernel 
 		|| { $$apt update </dev/null && $$apt install -y --no-install-recommends $$missing </dev/null; }; \
 	fi; \
 	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
+	@for m in $(HOWTO_GO); do \
+		if [ "$$(cat $(HOWTO)/versions 2>/dev/null)" = '$(HOWTO_GO)' ]; then break; fi; \
+		echo "setup: building $$m"; \
+		GOBIN=$(HOWTO) $(STATIC) install -trimpath -ldflags '-s -w' $$m || exit 1; \
+	done
+	@echo '$(HOWTO_GO)' >$(HOWTO)/versions
 
 # With this experiment the runtime wipes what key derivations leave on stacks and
 # on the heap.
