@@ -83,7 +83,7 @@ func (d *demo) run() error {
 	}
 	d.device = strings.TrimSpace(string(out))
 	fmt.Printf("$ trusted-store volume attach %s\n%s\n", d.file, d.device)
-	return errors.Join(d.authenticated(), d.encryptedOnly(), show("trusted-store", "volume", "detach", d.device))
+	return errors.Join(d.authenticated(), d.fresh(), d.encryptedOnly(), show("trusted-store", "volume", "detach", d.device))
 }
 
 // authenticated is the main job.
@@ -97,11 +97,14 @@ func (d *demo) authenticated() error {
 		return errors.Join(err, closeStore())
 	}
 	say(fmt.Sprintf("Container layers of %.2f GB go in:", float64(d.layers)/1e9))
-	before := time.Now()
+	memory, before := available(), time.Now()
 	if err := fill(mountPoint, d.layers); err != nil {
 		return errors.Join(err, closeStore())
 	}
 	took := time.Since(before)
+	if eaten := memory - available(); eaten > 256<<20 {
+		return errors.Join(fmt.Errorf("the data took %d MiB of memory", eaten>>20), closeStore())
+	}
 	fmt.Printf("written in %.1f s, %.0f MB/s\n", took.Seconds(), float64(d.layers)/1e6/took.Seconds())
 	err := errors.Join(
 		show("du", "-h", "--max-depth=1", mountPoint),
@@ -110,6 +113,18 @@ func (d *demo) authenticated() error {
 		show("trusted-store", "status", mountPoint),
 	)
 	if err := errors.Join(err, closeStore()); err != nil {
+		return err
+	}
+	return nothingLeft()
+}
+
+// fresh shows a store that detects old blocks, too.
+func (d *demo) fresh() error {
+	say("The same with the tags of its blocks in the guest's memory, where the host cannot put back old ones:")
+	if err := show("trusted-store", "create", d.device, "--tags", "memory"); err != nil {
+		return err
+	}
+	if err := errors.Join(show("lsblk", "--fs", d.device), closeStore()); err != nil {
 		return err
 	}
 	return nothingLeft()
@@ -125,6 +140,14 @@ func (d *demo) encryptedOnly() error {
 		return err
 	}
 	return nothingLeft()
+}
+
+// available is the machine's memory that is not in use, in bytes.
+func available() (bytes int64) {
+	text, _ := os.ReadFile("/proc/meminfo") // without it nothing has been eaten
+	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
+	_, _ = fmt.Sscan(rest, &bytes)
+	return bytes << 10
 }
 
 func (d *demo) look() error {
