@@ -42,7 +42,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 	c.activation = activation{
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
 	}
 	c.setDefaults()
 	return c
@@ -67,6 +67,13 @@ func (c *creation) steps() []step {
 		steps = append(steps, step{"mount", c.mount})
 	}
 	return steps
+}
+
+func (c *creation) checkArguments(ctx context.Context) error {
+	if c.mountFlags&ReadOnly != 0 {
+		return refuse(ErrInvalid, "mount it read-only with Open, once something is on it", "a new store cannot be read-only: nobody could write to it")
+	}
+	return c.activation.checkArguments(ctx)
 }
 
 func (c *creation) checkDevice(context.Context) error {
@@ -148,7 +155,7 @@ func (c *creation) mkfsOptions() mkfs.Options {
 		BytesPerInode: c.opts.Filesystem.BytesPerInode,
 		InodeSize:     c.opts.Filesystem.InodeSize,
 		Label:         c.opts.Filesystem.Label,
-		Journal:       c.opts.Key != nil,
+		Journal:       c.opts.Key != nil && !c.opts.Filesystem.NoJournal,
 		GrowTo:        c.bytes(),
 	}
 	o.Size = seed(c.bytes(), o)
