@@ -52,7 +52,7 @@ func codeOf(err error) codes.Code {
 		return codes.InvalidArgument
 	case errors.As(err, &conflict):
 		return codes.AlreadyExists
-	case errors.As(err, &key) && !errors.Is(err, context.Canceled):
+	case errors.As(err, &key) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
 		return codes.Unavailable
 	}
 	for _, s := range statuses {
