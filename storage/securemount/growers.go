@@ -42,14 +42,15 @@ func (g *growers) start(name string) {
 func (g *growers) run(ctx context.Context, name string, one *grower) {
 	defer close(one.done)
 	defer one.cancel()
-	err := storage.Grow(ctx, name, storage.GrowOptions{Follow: true, Logger: g.log})
+	reports := 0 // the first comes before anything is done
+	err := storage.Grow(ctx, name, storage.GrowOptions{Follow: true, Logger: g.log, Progress: func(storage.Progress) { reports++ }})
 	g.mu.Lock()
 	delete(g.byName, name)
 	g.mu.Unlock()
 	switch {
-	case err == nil:
+	case err == nil && reports > 1:
 		g.log.Info("store has its full size", "store", name)
-	case ctx.Err() == nil && !errors.Is(err, storage.ErrNotFound): // somebody else closed it
+	case err != nil && ctx.Err() == nil && !errors.Is(err, storage.ErrNotFound): // somebody else closed it
 		g.log.Warn("growing has stopped; the store can be used at the size it has", "store", name, "err", err)
 	}
 }
