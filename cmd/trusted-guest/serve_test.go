@@ -40,7 +40,7 @@ func launch(t *testing.T, socket string, args ...string) *process {
 	t.Helper()
 	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
 	require.NoError(t, err)
-	defer ready.Close()
+	defer func() { require.NoError(t, ready.Close()) }()
 	p := &process{Cmd: exec.Command("trusted-guest", append([]string{"serve", "--socket", socket}, args...)...), socket: socket}
 	p.Stderr = &p.stderr
 	p.Env = append(os.Environ(), "NOTIFY_SOCKET="+ready.LocalAddr().String())
