@@ -100,6 +100,9 @@ func TestGrowsBehindTheReply(t *testing.T) {
 	require.Equal(t, uint32(1), health.Growing)
 
 	s.restart(t)
+	health, err = s.stores.Health(t.Context(), &stores.HealthRequest{})
+	require.NoError(t, err)
+	require.Equal(t, uint32(1), health.Growing, "it goes on")
 	grown, err := s.stores.Grow(t.Context(), &stores.GrowRequest{Store: dir, Bytes: 4 * gib})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, grown.Store.Filesystem.GrownBytes, uint64(4*gib))

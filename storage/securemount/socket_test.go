@@ -123,6 +123,7 @@ func TestGracefulStop(t *testing.T) {
 	}, time.Second, time.Millisecond)
 	_, err = idle.List(t.Context(), &stores.ListRequest{})
 	require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
+	time.Sleep(3 * replyTime)
 	close(service.proceed)
 	got := <-answers
 	require.NoError(t, got.err)
