@@ -21,6 +21,7 @@ const dataSector = cryptsetup.DataOffset / sectorSize
 type activation struct {
 	operation
 	name, mountPoint string
+	mountFlags       MountFlags
 	id               uuid.UUID
 	integrity        Integrity
 
@@ -59,7 +60,7 @@ func (a *activation) store(mode GrowMode) *Store {
 	if a.mountPoint != NoMount {
 		s.mountPoint = a.mountPoint
 	}
-	if mode == GrowInBackground {
+	if mode == GrowInBackground && a.mountFlags&ReadOnly == 0 {
 		s.startGrowing(a.log, a.tags != nil)
 	}
 	return s
@@ -193,7 +194,7 @@ func (a *activation) mount(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := mount(dm.Path(a.name), a.mountPoint); err != nil {
+	if err := mount(dm.Path(a.name), a.mountPoint, a.mountFlags); err != nil {
 		return err
 	}
 	a.undo.Push("unmount "+a.mountPoint, func(ctx context.Context) error {

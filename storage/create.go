@@ -42,7 +42,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 	c.activation = activation{
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
 	}
 	c.setDefaults()
 	return c
@@ -75,6 +75,9 @@ func (c *creation) steps() []step {
 }
 
 func (c *creation) checkOptions(ctx context.Context) error {
+	if c.mountFlags&ReadOnly != 0 {
+		return refuse(ErrInvalid, "mount it read-only with Open, once something is on it", "a new store cannot be read-only: nobody could write to it")
+	}
 	if err := c.checkTags(); err != nil {
 		return err
 	}
@@ -167,7 +170,7 @@ func (c *creation) mkfsOptions() mkfs.Options {
 		BytesPerInode: c.opts.Filesystem.BytesPerInode,
 		InodeSize:     c.opts.Filesystem.InodeSize,
 		Label:         c.opts.Filesystem.Label,
-		Journal:       c.opts.Key != nil,
+		Journal:       c.opts.Key != nil && !c.opts.Filesystem.NoJournal,
 		GrowTo:        c.bytes(),
 	}
 	o.Size = seed(c.bytes(), o, c.opts.Tags.Place)

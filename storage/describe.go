@@ -19,6 +19,7 @@ func (l *live) describe(s *Status) {
 	if l.crypt == nil {
 		s.State = StateIncomplete
 		s.Problems = append(s.Problems, "the encryption layer is missing")
+		l.describeDevice(s)
 		return
 	}
 	l.describeCrypt(s)

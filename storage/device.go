@@ -37,7 +37,15 @@ func claim(name string) (*claimed, error) {
 	if err := c.take(); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
+	c.forgetErrors()
 	return c, nil
+}
+
+// forgetErrors takes note of writes that failed before, such as those of a Create
+// that was given up because of them: the kernel would report them to our first
+// sync, whatever that wrote. This asks for them without a flush.
+func (c *claimed) forgetErrors() {
+	_ = unix.SyncFileRange(int(c.File().Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
 }
 
 func (c *claimed) take() error {

@@ -22,6 +22,17 @@ func Keys(device string) ([]Keyslot, error) {
 	return slots, err
 }
 
+// CheckKey reports whether key opens the volume on the device: nil,
+// [ErrWrongKey], or why that cannot be said. It only reads, and the store may be
+// live meanwhile.
+func CheckKey(device string, key *Key) error {
+	return withHeader("key check", device, func(_ *blockdev.Device, h *cryptsetup.Header) error {
+		volumeKey, _, err := h.Unlock(key.bytes.Bytes())
+		volumeKey.Wipe()
+		return err
+	})
+}
+
 // AddKey adds a key to the volume on the device, which key must open, and
 // returns the number of its slot. Of up to eight keys each opens the volume. The
 // store may be live meanwhile. Both keys are the caller's to wipe.

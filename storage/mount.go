@@ -27,9 +27,9 @@ const (
 	NoMount = "none"
 )
 
-// mountFlags: nothing of a store is a device or gains privileges, reads write
+// alwaysMounted: nothing of a store is a device or gains privileges, reads write
 // nothing. Executables run, since it holds container images.
-const mountFlags = unix.MS_NODEV | unix.MS_NOSUID | unix.MS_NOATIME
+const alwaysMounted = unix.MS_NODEV | unix.MS_NOSUID | unix.MS_NOATIME
 
 // mountData keeps the kernel's background thread away from inode tables (see
 // package mkfs) and stops writing at the first error.
@@ -109,8 +109,8 @@ func makeMountPoint(dir string) (undo func(context.Context) error, err error) {
 	}, nil
 }
 
-func mount(source, dir string) error {
-	if err := unix.Mount(source, dir, "ext4", mountFlags, mountData); err != nil {
+func mount(source, dir string, flags MountFlags) error {
+	if err := unix.Mount(source, dir, "ext4", alwaysMounted|flags.kernel(), mountData); err != nil {
 		if errors.Is(err, unix.ENODEV) {
 			return refuse(ErrNotSupported, "build the guest's kernel with CONFIG_EXT4_FS", "mount %s: the kernel has no ext4: %w", dir, err)
 		}

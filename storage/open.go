@@ -42,7 +42,7 @@ func newOpening(device string, key *Key, opts OpenOptions) *opening {
 	o.activation = activation{
 		operation: operation{op: "open", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
 	}
 	o.setDefaults()
 	return o

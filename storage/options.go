@@ -32,6 +32,9 @@ type CreateOptions struct {
 	// MountPoint is the directory to mount at, made when missing. Empty:
 	// [DefaultMountPoint]. [NoMount]: no filesystem, the mapping alone.
 	MountPoint string
+	// MountFlags restrict the mount further than it is anyway. A new store
+	// that is ReadOnly is refused: nobody could ever write to it.
+	MountFlags MountFlags
 	// Integrity is HMACSHA256 unless said otherwise.
 	Integrity Integrity
 	// Tags say where the tags of the blocks are.
@@ -97,6 +100,10 @@ type FilesystemOptions struct {
 	InodeSize int
 	// Label is up to 16 bytes.
 	Label string
+	// NoJournal leaves the journal out that a persistent store has. After a
+	// crash such a filesystem may need a repair that the guest cannot do. An
+	// ephemeral store never has one.
+	NoJournal bool
 }
 
 // Progress is one report of how far a call is.
@@ -111,6 +118,9 @@ type OpenOptions struct {
 	// Name and MountPoint are as in [CreateOptions].
 	Name       string
 	MountPoint string
+	// MountFlags restrict the mount further than it is anyway. A store that is
+	// mounted ReadOnly does not grow.
+	MountFlags MountFlags
 	// Integrity is what the volume must have; a header that says otherwise
 	// is rejected.
 	Integrity Integrity

@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
 // waitFlag parses --wait[=SIZE].
 type waitFlag struct {
 	set  bool
-	size sizeFlag // 0: the full size
+	size cli.Size // 0: the full size
 }
 
 const waitFull = "full"

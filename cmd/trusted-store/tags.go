@@ -7,13 +7,14 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
 // tagFlags are those of create that say where tags are.
 type tagFlags struct {
 	place    string
-	limit    sizeFlag
+	limit    cli.Size
 	shrink   bool
 	noHeader bool
 }

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"strconv"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/internal/cli"
@@ -23,7 +19,7 @@ func (a *app) volume() *cobra.Command {
 }
 
 func (a *app) volumeCreate() *cobra.Command {
-	size := sizeFlag(2500 << 20)
+	size := cli.Size(2500 << 20)
 	c := &cobra.Command{
 		Use:     "create FILE",
 		Short:   "Make a sparse backing file",
@@ -80,31 +76,4 @@ func (a *app) volumeDetach() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// sizeFlag is a number of bytes, as in 2500MiB.
-type sizeFlag uint64
-
-// String is exact: 2500MiB, not 2.4 GiB.
-func (s *sizeFlag) String() string {
-	v, unit := uint64(*s), 0
-	for ; v > 0 && v%1024 == 0 && unit < len(sizeUnits)-1; unit++ {
-		v /= 1024
-	}
-	return strconv.FormatUint(v, 10) + sizeUnits[unit]
-}
-
-var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
-
-// Type names the value in the help.
-func (s *sizeFlag) Type() string { return "SIZE" }
-
-// Set parses what a person writes.
-func (s *sizeFlag) Set(text string) error {
-	v, err := humanize.ParseBytes(text)
-	if err != nil || v > math.MaxInt64 {
-		return errors.New("a size is a number and a unit, as in 2500MiB")
-	}
-	*s = sizeFlag(v)
-	return nil
 }

@@ -1,0 +1,135 @@
+package securemount
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/trusted-store/trusted-store/storage"
+	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
+)
+
+// SecureMount is part of the protocol: it makes or opens a store, or finds that it
+// is live already, and returns when it can be used.
+func (s *Server) SecureMount(ctx context.Context, req *cdh.SecureMountRequest) (*cdh.SecureMountResponse, error) {
+	s.mounting.Add(1)
+	defer s.mounting.Add(-1)
+	began := time.Now()
+	r, err := ParseRequest(req)
+	if err != nil {
+		s.log.Warn("request refused", "err", err)
+		return nil, statusOf(err)
+	}
+	if err := s.mount(ctx, &r); err != nil {
+		s.log.Error("secure mount failed", "mount_point", r.MountPoint, "took", time.Since(began), "err", err)
+		return nil, statusOf(err)
+	}
+	return &cdh.SecureMountResponse{}, nil
+}
+
+func (s *Server) mount(ctx context.Context, r *Request) error {
+	device, err := r.device()
+	if err != nil {
+		return err
+	}
+	key, err := s.loadKey(ctx, r.Key)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	m := &mounting{s, r, device, key}
+	name, made, err := m.findOrMake(ctx)
+	if err != nil || r.Target == TargetDevice || r.MountFlags&storage.ReadOnly != 0 {
+		return err
+	}
+	return m.awaitSize(ctx, name, made)
+}
+
+// mounting is one request under way.
+type mounting struct {
+	*Server
+	r      *Request
+	device string
+	key    *storage.Key // nil: random
+}
+
+// findOrMake returns the name of the store that is what was asked for, and whether
+// it was made just now.
+func (m *mounting) findOrMake(ctx context.Context) (name string, made bool, err error) {
+	for _, lock := range []string{"mount point " + m.r.MountPoint, deviceLock(m.device)} {
+		release, err := m.locks.acquire(ctx, lock)
+		if err != nil {
+			return "", false, err
+		}
+		defer release()
+	}
+	if err := m.r.checkMountPoint(); err != nil {
+		return "", false, err
+	}
+	live, err := m.lookUp(ctx)
+	switch {
+	case err != nil:
+		return "", false, err
+	case live != nil:
+		return live.Name, false, m.reuse(ctx, live)
+	}
+	name, err = m.make(ctx)
+	return name, true, err
+}
+
+func deviceLock(number string) string { return "device " + number }
+
+func (m *mounting) make(ctx context.Context) (name string, err error) {
+	began := time.Now()
+	dir := m.r.MountPoint
+	if m.r.Target == TargetDevice {
+		dir = storage.NoMount
+		if err := checkLink(m.r.MountPoint); err != nil {
+			return "", err
+		}
+	}
+	store, err := m.createOrOpen(ctx, dir)
+	if err != nil {
+		return "", err
+	}
+	m.dropLink(store.Name()) // of one of that name that somebody else took away
+	if m.r.Target == TargetDevice {
+		if err := makeLink(store.Path(), m.r.MountPoint); err != nil {
+			return "", errors.Join(err, store.Close())
+		}
+		m.setLink(store.Name(), m.r.MountPoint)
+	}
+	m.log.Info("store is usable", "store", store.Name(), "device", m.device, "mount_point", m.r.MountPoint,
+		"formatted", m.r.Source == SourceEmpty, "integrity", m.r.Integrity.String(), "key", m.r.Key.String(),
+		"took", time.Since(began))
+	return store.Name(), nil
+}
+
+func (m *mounting) createOrOpen(ctx context.Context, dir string) (*storage.Store, error) {
+	if m.r.Source == SourceEmpty {
+		return storage.Create(ctx, m.device, storage.CreateOptions{
+			Key: m.key, Name: m.r.MapperName, MountPoint: dir, MountFlags: m.r.MountFlags,
+			Integrity: m.r.Integrity, Overwrite: storage.OverwriteAnything, Filesystem: m.r.Filesystem,
+			Grow: storage.GrowLater, Logger: m.log,
+		})
+	}
+	return storage.Open(ctx, m.device, m.key, storage.OpenOptions{
+		Name: m.r.MapperName, MountPoint: dir, MountFlags: m.r.MountFlags,
+		Integrity: m.r.Integrity, Grow: storage.GrowLater, Logger: m.log,
+	})
+}
+
+// awaitSize lets the filesystem grow to what the caller is promised, and from there
+// on in the background. A caller that goes away meanwhile leaves a store that is
+// whole: it stays, grows, and is found by the next request. Where growing fails, a
+// store that was made for this request is taken away again.
+func (m *mounting) awaitSize(ctx context.Context, name string, made bool) error {
+	err := storage.Grow(ctx, name, storage.GrowOptions{Size: m.opts.MinSize, Follow: true, Logger: m.log})
+	if err != nil && ctx.Err() == nil && made {
+		return errors.Join(err, m.takeAway(ctx, name))
+	}
+	if err == nil || ctx.Err() != nil {
+		m.growers.start(name)
+	}
+	return err
+}

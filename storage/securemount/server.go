@@ -1,0 +1,91 @@
+package securemount
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/containerd/ttrpc"
+
+	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
+	"github.com/trusted-store/trusted-store/storage/protocol/stores"
+)
+
+// DefaultMinSize is how much of a store is usable before SecureMount returns: more
+// than most images need while the rest grows.
+const DefaultMinSize = 4 << 30
+
+// Options are what a [Server] may be told. The zero value is right for keys that
+// are random or in files.
+type Options struct {
+	// Logger gets one line for each store that is made, found or taken away,
+	// and warnings. Nil: no log.
+	Logger *slog.Logger
+	// MinSize is how many bytes a filesystem has, at the least, when SecureMount
+	// returns: these, or its full size where that is less. 0: DefaultMinSize.
+	MinSize uint64
+	// Upstream is the socket of the GetResourceService, for keys "kbs://…", and
+	// of the SealedSecretService, for "sealed.…". Empty: such keys are refused.
+	Upstream string
+	// Version is what Health tells.
+	Version string
+}
+
+// Server makes stores for the agent of a guest and looks after them. It implements
+// both services, and may be used by many callers at once.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	locks    locks
+	growers  growers
+	mounting atomic.Int32
+
+	mu    sync.Mutex
+	links map[string]string // of stores of TargetDevice: the link, by name
+}
+
+var (
+	_ cdh.SecureMountServiceService = (*Server)(nil)
+	_ stores.StoresService          = (*Server)(nil)
+)
+
+// New returns a server that does nothing yet. Call [Server.Adopt] before it takes
+// requests, and [Server.Close] at the end.
+func New(opts Options) *Server {
+	if opts.MinSize == 0 {
+		opts.MinSize = DefaultMinSize
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{opts: opts, log: log, growers: growers{log: log}, links: map[string]string{}}
+}
+
+// Register adds both services to a ttrpc server.
+func (s *Server) Register(t *ttrpc.Server) {
+	cdh.RegisterSecureMountServiceService(t, s)
+	stores.RegisterStoresService(t, s)
+}
+
+// Close stops growing, which takes no longer than one step. The stores stay as
+// they are: another Server adopts them.
+func (s *Server) Close() { s.growers.close() }
+
+func (s *Server) setLink(name, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links[name] = path
+}
+
+func (s *Server) linkOf(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.links[name]
+}
+
+func (s *Server) dropLink(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, name)
+}
