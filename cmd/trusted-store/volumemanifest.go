@@ -23,7 +23,7 @@ The pod sleeps: put its volume, runtime class and volumeDevices into your own.`
 
 func (a *app) volumeManifest() *cobra.Command {
 	m := manifest{}
-	var size sizeFlag
+	var size cli.Size
 	c := &cobra.Command{
 		Use:   "manifest [DEVICE|FILE]",
 		Short: "Write Kubernetes manifests for a pod with the device",
