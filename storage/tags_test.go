@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -224,4 +227,44 @@ func TestTagsUnderPressure(t *testing.T) {
 	status := tagStatus(t, s)
 	require.LessOrEqual(t, status.TagMemory.Bytes, status.TagMemory.Limit)
 	t.Logf("%d MiB available, %d KiB of tags", status.Filesystem.AvailableBytes/mib, status.TagMemory.Bytes/1024)
+}
+
+// What tags in memory cost where an image fills the device: next to nothing beside
+// the tags themselves.
+func TestTagsOfAFullDevice(t *testing.T) {
+	kernel(t)
+	if !soak() {
+		t.Skip("fills two stores: TRUSTED_STORE_SOAK=1")
+	}
+	const size, image = 2500 * mib, 2150 * 1000 * 1000
+	disk, held := largeDisk(t, size), map[storage.TagsPlace]int64{}
+	for _, place := range []storage.TagsPlace{storage.TagsOnDevice, storage.TagsInMemory} {
+		dir := filepath.Join(t.TempDir(), "store")
+		before := memoryAvailable(t)
+		s, err := storage.Create(t.Context(), disk, storage.CreateOptions{
+			MountPoint: dir, Tags: storage.TagOptions{Place: place}, Overwrite: storage.OverwriteAnything})
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, writeOn(t, s, image), image)
+		storagetest.DropBuffers(t)
+		held[place] = before - memoryAvailable(t)
+		require.NoError(t, s.Close())
+	}
+	more := held[storage.TagsInMemory] - held[storage.TagsOnDevice]
+	t.Logf("%d KiB with tags on the device, %d KiB with tags in memory: %d KiB more",
+		held[storage.TagsOnDevice]/1024, held[storage.TagsInMemory]/1024, more/1024)
+	require.LessOrEqual(t, more, int64(24*mib))
+}
+
+// memoryAvailable is MemAvailable in bytes, after what can be given back was.
+func memoryAvailable(t *testing.T) (bytes int64) {
+	t.Helper()
+	unix.Sync()
+	require.NoError(t, os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0))
+	runtime.GC()
+	time.Sleep(time.Second)
+	_, rest, found := strings.Cut(readFile(t, "/proc/meminfo"), "MemAvailable:")
+	require.True(t, found)
+	_, err := fmt.Sscan(rest, &bytes)
+	require.NoError(t, err)
+	return bytes << 10
 }
