@@ -153,17 +153,23 @@ func (g *grower) stepOrWait() (time.Duration, error) {
 		return stepPause, g.step()
 	}
 	free, err := g.free()
-	if err == nil && free < lead() {
-		err = g.step()
-	} else if err == nil {
+	if err == nil && free >= lead() {
 		return usePause, nil
+	}
+	if err == nil {
+		err = g.step()
 	}
 	switch {
 	case errors.Is(err, errNotMounted):
 		return 0, nil
 	case errors.Is(err, errTagMemory):
-		g.log.Warn("the store does not grow for now", "err", err)
+		if !g.short {
+			g.log.Warn("the store does not grow for now", "err", err)
+		}
+		g.short = true
 		return memoryPause, nil
+	case err == nil:
+		g.short = false
 	}
 	return stepPause, err
 }

@@ -22,6 +22,7 @@ type grower struct {
 	growth   mkfs.Growth
 	goal     uint64 // bytes
 	asUsed   bool
+	short    bool // of memory for tags, as the log says
 	tags     *tagReserve
 	log      *slog.Logger
 	progress func(Progress)
