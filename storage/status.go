@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -98,7 +99,10 @@ func List(ctx context.Context) ([]Status, error) {
 	list := make([]Status, 0, len(names))
 	for _, name := range names {
 		s, err := statusOf(ctx, control, name)
-		if err != nil {
+		switch {
+		case errors.Is(err, dm.ErrNotFound): // closed in between
+			continue
+		case err != nil:
 			return nil, failure("status", name, "", err)
 		}
 		list = append(list, *s)
