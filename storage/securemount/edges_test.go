@@ -60,3 +60,21 @@ func TestKeyFileIsAFile(t *testing.T) {
 		require.ErrorContains(t, err, "no regular file")
 	}
 }
+
+// A store that somebody made without a header, and that is not mounted, is not taken
+// for half-made: its contents exist nowhere else.
+func TestStoreWithoutHeaderStays(t *testing.T) {
+	s := serve(t, Options{})
+	disk, dir := storagetest.Disk(t, small), newDir(t)
+	req := request(t, disk, dir)
+	theirs, err := storage.Create(t.Context(), disk, storage.CreateOptions{
+		MountPoint: dir, Tags: storage.TagOptions{Place: storage.TagsInMemory}, Header: storage.HeaderOmitted,
+	})
+	require.NoError(t, err)
+	writeFile(t, filepath.Join(dir, "f"), "kept")
+	require.NoError(t, theirs.Grown(t.Context()))
+	require.NoError(t, unix.Unmount(dir, 0))
+	s.restart(t)
+	require.Equal(t, theirs.UUID().String(), s.do(t, req).UUID)
+	require.Equal(t, "kept", readFile(t, filepath.Join(dir, "f")))
+}
