@@ -22,7 +22,7 @@ func TestStoresComeAndGo(t *testing.T) {
 		req := request(t, storagetest.Disk(t, small), filepath.Join(dir, fmt.Sprint(i)))
 		client := dial(t, s.socket)
 		group.Go(func() error {
-			for range 10 {
+			for range 6 {
 				if _, err := cdh.NewSecureMountServiceClient(client).SecureMount(t.Context(), req); err != nil {
 					return fmt.Errorf("mount: %w", err)
 				}
