@@ -49,9 +49,11 @@ func logBeginning(layers []string) error {
 	return errors.Join(err, f.Close())
 }
 
+const beginning = "trusted-store: new store on "
+
 // beginningOf ends in a full stop, so that dm-1 is not taken for dm-10.
 func beginningOf(layers []string) string {
-	return "trusted-store: new store on " + strings.Join(layers, " over ") + "."
+	return beginning + strings.Join(layers, " over ") + "."
 }
 
 // kernelName returns "dm-1", as the kernel's messages name a mapping.
@@ -62,16 +64,28 @@ func kernelName(device dm.Device) string {
 	return fmt.Sprintf("dm-%d", device.Minor)
 }
 
-// integrityErrors counts what dm-crypt logged of the store with these layers.
-func integrityErrors(layers []string) IntegrityErrors {
+// integrityErrors counts what dm-crypt logged of each of these stores, given by
+// their layers. The log may be long: it is read once.
+func integrityErrors(stores ...[]string) []IntegrityErrors {
+	counts := make([]IntegrityErrors, len(stores))
 	f, err := os.OpenFile(kernelLog, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return IntegrityErrors{}
+		return counts
 	}
 	defer f.Close()
-	log := errorLog{layers: layers}
-	readRecords(int(f.Fd()), log.add)
-	return log.errors()
+	logs := make([]errorLog, len(stores))
+	for i, layers := range stores {
+		logs[i].layers = layers
+	}
+	readRecords(int(f.Fd()), func(record []byte) {
+		for i := range logs {
+			logs[i].add(record)
+		}
+	})
+	for i := range logs {
+		counts[i] = logs[i].errors()
+	}
+	return counts
 }
 
 // errorLog collects what the kernel logged of blocks that failed.
@@ -86,7 +100,7 @@ type errorLog struct {
 // add looks at one record. The kernel names the device below the one that was
 // read.
 func (l *errorLog) add(record []byte) {
-	if bytes.Contains(record, []byte(beginningOf(l.layers))) {
+	if bytes.Contains(record, []byte(beginning)) && bytes.Contains(record, []byte(beginningOf(l.layers))) {
 		l.known, l.began, l.own = true, recordTime(record), 0
 	}
 	if !bytes.Contains(record, []byte(": INTEGRITY AEAD ERROR")) {

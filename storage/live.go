@@ -59,11 +59,17 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	return &live{name, crypt, integrity, data}, nil
 }
 
+// readLayer returns nil for a mapping that is not there, or no longer.
 func readLayer(control *dm.Control, name, prefix string) (*layer, error) {
-	info, err := control.Info(name)
+	l, err := readMapping(control, name, prefix)
 	if errors.Is(err, dm.ErrNotFound) {
 		return nil, nil
 	}
+	return l, err
+}
+
+func readMapping(control *dm.Control, name, prefix string) (*layer, error) {
+	info, err := control.Info(name)
 	if err != nil {
 		return nil, err
 	}

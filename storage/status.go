@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -85,7 +86,7 @@ type Filesystem struct {
 
 // List returns the status of every live store, sorted by name, also of those
 // that cryptsetup opened or that a dead process left half-made. It needs root.
-func List(ctx context.Context) ([]Status, error) {
+func List(context.Context) ([]Status, error) {
 	control, err := openControl()
 	if err != nil {
 		return nil, failure("status", "", "", err)
@@ -96,12 +97,19 @@ func List(ctx context.Context) ([]Status, error) {
 		return nil, failure("status", "", "", err)
 	}
 	list := make([]Status, 0, len(names))
+	var layers [][]string
 	for _, name := range names {
-		s, err := statusOf(ctx, control, name)
-		if err != nil {
+		s, ofStore, err := readStatus(control, name)
+		switch {
+		case errors.Is(err, dm.ErrNotFound): // closed in between
+			continue
+		case err != nil:
 			return nil, failure("status", name, "", err)
 		}
-		list = append(list, *s)
+		list, layers = append(list, *s), append(layers, ofStore)
+	}
+	for i, errs := range integrityErrors(layers...) {
+		list[i].IntegrityErrors = errs
 	}
 	return list, nil
 }
@@ -124,20 +132,31 @@ func StatusOf(ctx context.Context, nameOrDir string) (*Status, error) {
 }
 
 func statusOf(_ context.Context, control *dm.Control, name string) (*Status, error) {
-	live, err := readLive(control, name)
+	s, layers, err := readStatus(control, name)
 	if err != nil {
 		return nil, err
 	}
-	s := &Status{Name: name, Path: dm.Path(name), Type: "LUKS2", Integrity: "none", Promises: []Promise{}}
+	s.IntegrityErrors = integrityErrors(layers)[0]
+	return s, nil
+}
+
+// readStatus returns all but what the kernel's log tells, and the layers that
+// detect integrity errors: none without integrity.
+func readStatus(control *dm.Control, name string) (s *Status, layers []string, err error) {
+	live, err := readLive(control, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	s = &Status{Name: name, Path: dm.Path(name), Type: "LUKS2", Integrity: "none", Promises: []Promise{}}
 	live.describe(s)
 	if live.crypt == nil {
-		return s, nil
+		return s, nil, nil
 	}
 	if live.integrity != nil {
-		s.IntegrityErrors = integrityErrors(live.kernelNames())
+		layers = live.kernelNames()
 	}
 	if err := s.addMounts(live.crypt.info.Device); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.Filesystem != nil {
 		s.Growth = growthOf(live.crypt.info)
@@ -148,7 +167,7 @@ func statusOf(_ context.Context, control *dm.Control, name string) (*Status, err
 			s.State = StateMounted
 		}
 	}
-	return s, nil
+	return s, layers, nil
 }
 
 func (s *Status) addMounts(device dm.Device) error {

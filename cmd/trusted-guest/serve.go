@@ -31,7 +31,7 @@ by default the guest's own ` + securemount.DefaultSocket + `,
 unless this service is what listens there.`,
 		Example: `  trusted-guest serve
   trusted-guest serve --socket /run/trusted-guest.sock --min-size 8GiB --json`,
-		Args: cobra.NoArgs,
+		Args: cli.None,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("upstream") && f.socket != securemount.DefaultSocket {
 				f.upstream = securemount.DefaultSocket

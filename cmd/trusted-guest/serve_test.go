@@ -125,10 +125,10 @@ func TestKilledService(t *testing.T) {
 	p.unmount(t, dir)
 
 	left := map[string]int{}
-	for i := range 12 {
+	for i := range kills() {
 		conn := p.client(t)
 		go func() { _, _ = cdh.NewSecureMountServiceClient(conn).SecureMount(context.Background(), req) }()
-		time.Sleep(took * time.Duration(i+1) / 12)
+		time.Sleep(took * time.Duration(i+1) / time.Duration(kills()))
 		require.NoError(t, p.Process.Kill())
 		require.Equal(t, -1, p.end())
 		before, err := storage.List(t.Context())

@@ -91,6 +91,14 @@ func Needs(what string) cobra.PositionalArgs {
 	}
 }
 
+// None is an argument check for a command that takes flags only.
+func None(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return UsageErrorf(c, "unexpected argument %q", args[0])
+	}
+	return nil
+}
+
 // AtMostOne returns an argument check for one that may be left out.
 func AtMostOne(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@ package securemount
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -21,17 +22,25 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	defer cancel()
 	switch source.kind {
 	case keyFile:
-		file, err := storage.ParseKeySource("file:" + source.from)
-		if err != nil {
-			return nil, err
-		}
-		return file.Load(s.log)
+		return s.readKey(source.from)
 	case keyResource:
 		return s.askForKey(ctx, source, "api.GetResourceService", "GetResource", &cdh.GetResourceRequest{ResourcePath: source.from})
 	case keySealed:
 		return s.askForKey(ctx, source, "api.SealedSecretService", "UnsealSecret", &cdh.UnsealSecretInput{Secret: []byte(source.from)})
 	}
 	return nil, nil
+}
+
+// readKey reads a key's file. A pipe could keep it waiting for good.
+func (s *Server) readKey(path string) (*storage.Key, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &InvalidRequestError{[]string{fmt.Sprintf("key file://%s: no regular file", path)}}
+	}
+	file, err := storage.ParseKeySource("file:" + path)
+	if err != nil {
+		return nil, err
+	}
+	return file.Load(s.log)
 }
 
 func (s *Server) askForKey(ctx context.Context, source KeySource, service, method string, request proto.Message) (*storage.Key, error) {

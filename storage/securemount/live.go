@@ -40,21 +40,21 @@ func (m *mounting) lookUp(ctx context.Context) (*storage.Status, error) {
 
 // halfMade reports whether a live store is what a process that died left, which
 // nobody can use. The header is the last thing that is written before a store is
-// mounted. A device on which somebody works at this moment is busy.
+// mounted; of a store without one, which is never made here, whatever is whole is
+// somebody's. A device on which somebody works at this moment is busy.
 func halfMade(live *storage.Status) (bool, error) {
 	if len(live.Mounts) > 0 {
 		return false, nil
 	}
-	if live.Device != "" {
-		_, err := storage.Keys(live.Device)
-		if errors.Is(err, storage.ErrHeaderRejected) {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
-		}
+	incomplete := live.State == storage.StateIncomplete
+	if live.Device == "" {
+		return incomplete, nil
 	}
-	return live.State == storage.StateIncomplete, nil
+	_, err := storage.Keys(live.Device)
+	if errors.Is(err, storage.ErrHeaderRejected) {
+		return incomplete || live.Offset > 0, nil // in front of the data there would be a header
+	}
+	return incomplete && err == nil, err
 }
 
 // reuse makes of a live store what the request asks for, without touching what is

@@ -53,56 +53,58 @@ type mounting struct {
 	key    *storage.Key // nil: random
 }
 
-// findOrMake returns the name of the store that is what was asked for, and whether
-// it was made just now.
-func (m *mounting) findOrMake(ctx context.Context) (name string, made bool, err error) {
+// findOrMake returns the name of the store that is what was asked for, and the store
+// itself if it was made just now.
+func (m *mounting) findOrMake(ctx context.Context) (name string, made *storage.Store, err error) {
 	for _, lock := range []string{"mount point " + m.r.MountPoint, deviceLock(m.device)} {
 		release, err := m.locks.acquire(ctx, lock)
 		if err != nil {
-			return "", false, err
+			return "", nil, err
 		}
 		defer release()
 	}
 	if err := m.r.checkMountPoint(); err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	live, err := m.lookUp(ctx)
 	switch {
 	case err != nil:
-		return "", false, err
+		return "", nil, err
 	case live != nil:
-		return live.Name, false, m.reuse(ctx, live)
+		return live.Name, nil, m.reuse(ctx, live)
 	}
-	name, err = m.make(ctx)
-	return name, true, err
+	if made, err = m.make(ctx); err != nil {
+		return "", nil, err
+	}
+	return made.Name(), made, nil
 }
 
 func deviceLock(number string) string { return "device " + number }
 
-func (m *mounting) make(ctx context.Context) (name string, err error) {
+func (m *mounting) make(ctx context.Context) (*storage.Store, error) {
 	began := time.Now()
 	dir := m.r.MountPoint
 	if m.r.Target == TargetDevice {
 		dir = storage.NoMount
 		if err := checkLink(m.r.MountPoint); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	store, err := m.createOrOpen(ctx, dir)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	m.dropLink(store.Name()) // of one of that name that somebody else took away
 	if m.r.Target == TargetDevice {
 		if err := makeLink(store.Path(), m.r.MountPoint); err != nil {
-			return "", errors.Join(err, store.Close())
+			return nil, errors.Join(err, store.Close())
 		}
 		m.setLink(store.Name(), m.r.MountPoint)
 	}
 	m.log.Info("store is usable", "store", store.Name(), "device", m.device, "mount_point", m.r.MountPoint,
 		"formatted", m.r.Source == SourceEmpty, "integrity", m.r.Integrity.String(), "key", m.r.Key.String(),
 		"took", time.Since(began))
-	return store.Name(), nil
+	return store, nil
 }
 
 func (m *mounting) createOrOpen(ctx context.Context, dir string) (*storage.Store, error) {
@@ -123,13 +125,24 @@ func (m *mounting) createOrOpen(ctx context.Context, dir string) (*storage.Store
 // on in the background. A caller that goes away meanwhile leaves a store that is
 // whole: it stays, grows, and is found by the next request. Where growing fails, a
 // store that was made for this request is taken away again.
-func (m *mounting) awaitSize(ctx context.Context, name string, made bool) error {
+func (m *mounting) awaitSize(ctx context.Context, name string, made *storage.Store) error {
 	err := storage.Grow(ctx, name, storage.GrowOptions{Size: m.opts.MinSize, Follow: true, Logger: m.log})
-	if err != nil && ctx.Err() == nil && made {
-		return errors.Join(err, m.takeAway(ctx, name))
+	if err != nil && ctx.Err() == nil && made != nil {
+		return errors.Join(err, m.takeBack(made))
 	}
 	if err == nil || ctx.Err() != nil {
 		m.growers.start(name)
 	}
 	return err
+}
+
+// takeBack closes a store that was made for this request. What somebody else has
+// made since, under its name, stays.
+func (m *mounting) takeBack(made *storage.Store) error {
+	release, err := m.locks.acquire(context.Background(), deviceLock(m.device))
+	if err != nil {
+		return err
+	}
+	defer release()
+	return made.Close()
 }

@@ -33,6 +33,9 @@ func (s *Server) unmount(ctx context.Context, what string) error {
 		return err
 	}
 	defer release()
+	if target, err := os.Readlink(filepath.Clean(what)); err == nil && target == live.Path {
+		s.setLink(live.Name, filepath.Clean(what)) // it may be from before this service
+	}
 	if err := s.takeAway(ctx, live.Name); err != nil {
 		return err
 	}
