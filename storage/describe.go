@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,9 +105,8 @@ func (l *live) describeTagMemory(s *Status, device dm.Device) {
 		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the tags are on device %v: %v", device, err))
 		return
 	}
-	defer memory.Close()
 	taken, most, err := memory.Bytes()
-	if err != nil {
+	if err := errors.Join(err, memory.Close()); err != nil {
 		s.Problems = append(s.Problems, fmt.Sprintf("integrity: %v", err))
 		return
 	}
