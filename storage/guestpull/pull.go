@@ -92,6 +92,7 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if p.manifest, err = resolve(ctx, p.repo, ref, p.im.opts.Platform); err != nil {
 		return nil, err
 	}
+	p.step = "pull layers"
 	defer func() { err = errors.Join(err, p.dropClaims()) }()
 	if err := p.pullLayers(ctx); err != nil {
 		return nil, err
@@ -103,9 +104,11 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	image = &Image{Name: ref.String(), Digest: p.manifest.digest, Layers: p.layers, Timing: p.timing.sum()}
 	if p.opts.Bundle != "" {
 		p.step = "mount"
-		image.RootFS, err = p.im.mount(ctx, image.Digest, p.dirs, p.opts.Bundle)
+		if image.RootFS, err = p.im.mount(ctx, image.Digest, p.dirs, p.opts.Bundle); err != nil {
+			return nil, err
+		}
 	}
-	return image, err
+	return image, nil
 }
 
 // pullLayers pulls what is missing, several layers at a time.
