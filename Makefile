@@ -6,11 +6,20 @@ GUEST      = $(GO) tool guest
 FUZZTIME  ?= 30s
 SOAK      ?= .
 
+# A sparse raw disk for each guest, for stores larger than its memory.
+DISK       = 56G
+soak: DISK = 15T
+
 # Static binaries run in every guest, whatever libraries the host has.
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
 PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+
+# Programs that docs/guest-pull.md uses, for its tests: each in a module of its own,
+# not in go.mod.
+HOWTO      = $(CURDIR)/bin/howto
+HOWTO_GO   = github.com/containerd/nydus-snapshotter/cmd/containerd-nydus-grpc@v0.13.11 github.com/mikefarah/yq/v4@v4.44.3
 
 # Packages with tests that need a kernel, and those with tests that need several
 # CPUs: found by what the tests call and how they are named, so that a new one
@@ -24,7 +33,7 @@ CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*C
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU)
+setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
 	@set -e; \
 	missing=; \
 	for p in $(PACKAGES); do \
@@ -45,6 +54,12 @@ setup: ## install what the tests need and is missing (Debian packages, a kernel 
 		|| { $$apt update </dev/null && $$apt install -y --no-install-recommends $$missing </dev/null; }; \
 	fi; \
 	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
+	@for m in $(HOWTO_GO); do \
+		if [ "$$(cat $(HOWTO)/versions 2>/dev/null)" = '$(HOWTO_GO)' ]; then break; fi; \
+		echo "setup: building $$m"; \
+		GOBIN=$(HOWTO) $(STATIC) install -trimpath -ldflags '-s -w' $$m || exit 1; \
+	done
+	@echo '$(HOWTO_GO)' >$(HOWTO)/versions
 
 # With this experiment the runtime wipes what key derivations leave on stacks and
 # on the heap.
@@ -63,11 +78,11 @@ generate: ## the Go code of the ttrpc protocols, from their .proto files
 test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs
 	TRUSTED_STORE_BEDS=required $(GO) test ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
-	$(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml' $(KERNEL_TESTS)
+	TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
 	@if [ -n '$(CPUS_TESTS)' ]; then set -x; \
-		$(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4' $(CPUS_TESTS); \
+		TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS); \
 	fi
-	$(STATIC) test -count=1 -timeout 30m -run FourCPUsWhileGrowing -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage
+	$(STATIC) test -count=1 -timeout 30m -run 'FourCPUsWhileGrowing|TagsUnderPressure' -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage
 
 demo: setup build ## a store from nothing to closed, on a kernel of its own
 	$(STATIC) build -o bin/demo ./internal/demo
@@ -78,8 +93,8 @@ bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup;
 	bin/bench -guest '$(GUEST)'
 
 soak: setup build ## the long form of every test that has one: hours
-	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml' $(KERNEL_TESTS)
-	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4' $(CPUS_TESTS)
+	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
+	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS)
 
 fuzz: ## each fuzz test for FUZZTIME=30s
 	@set -e; grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do \

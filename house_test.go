@@ -21,16 +21,20 @@ const module = "github.com/trusted-store/trusted-store/"
 // mayImport lists, for each package of the module that is part of the product,
 // the others that it may import.
 var mayImport = map[string][]string{
+	// Text of an untrusted host becomes values there: pure, fuzzed, and whoever reads
+	// it needs no registry client.
+	"storage/guestpull/handover": {},
+
 	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
 	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "internal/cli"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/secret"},
-	"storage/guestpull":       {"storage", "storage/protocol/cdh"},
+	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover"},
 	"storage/protocol/cdh":    {},
 	"storage/protocol/stores": {},
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":               {"internal/dm"},
+	"integrity":               {"internal/dm", "internal/loop"},
 	"mkfs":                    {},
 	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
 	"internal/blockdev":       {"internal/dm"},
@@ -47,7 +51,7 @@ var mayImport = map[string][]string{
 // public is what a user of the module may import, and examples with them.
 var public = []string{
 	"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores",
-	"storage/storagetest", "cryptsetup", "integrity", "mkfs",
+	"storage/guestpull/handover", "storage/storagetest", "cryptsetup", "integrity", "mkfs",
 }
 
 type goPackage struct {

@@ -45,8 +45,8 @@
 // # What it does not promise
 //
 // A header is not authenticated: an old header of the same volume, put back by
-// the host, is accepted unless the caller compares [Header.Fingerprint] with a
-// value kept elsewhere. LUKS1, detached headers, re-encryption, tokens, other
+// the host, is accepted unless [Profile].ExpectFingerprint says which one it must
+// be. LUKS1, detached headers, re-encryption, tokens, other
 // ciphers and sector sizes are rejected. [Argon2id] and [PBKDF2] leave
 // intermediate values in memory that the Go runtime owns; what this package
 // holds itself is wiped.

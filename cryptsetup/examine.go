@@ -1,6 +1,9 @@
 package cryptsetup
 
-import "bytes"
+import (
+	"bytes"
+	"crypto/sha256"
+)
 
 // examination is what the bytes of a device's metadata hold, and everything in
 // it that is outside the profile.
@@ -26,6 +29,7 @@ func examine(b []byte, p Profile) *examination {
 		}
 	}
 	e.compare()
+	e.checkFingerprint()
 	if n, ok := e.primary(); ok {
 		e.walkCopy(n)
 	}
@@ -40,6 +44,7 @@ func examineCopy(b []byte, n int, p Profile) *examination {
 		return e
 	}
 	checkBinary(&e.copies[n], e.copy(n), n, p, &e.faults)
+	e.checkFingerprint()
 	e.walkCopy(n)
 	return e
 }
@@ -97,6 +102,17 @@ func (e *examination) compare() {
 	}
 	if !bytes.Equal(e.jsonArea(0), e.jsonArea(1)) {
 		e.add("copies.json", "", "the JSON areas differ")
+	}
+}
+
+// checkFingerprint compares both copies with those that the caller knows.
+func (e *examination) checkFingerprint() {
+	want := e.profile.ExpectFingerprint
+	if want == [sha256.Size]byte{} || len(e.input) < headersSize {
+		return // without a whole header there is another violation
+	}
+	if sum := sha256.Sum256(e.input[:headersSize]); sum != want {
+		e.add(RuleFingerprint, "", "found %x, expected %x", sum, want)
 	}
 }
 

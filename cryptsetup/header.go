@@ -90,7 +90,7 @@ func (h *Header) Keyslots() []Keyslot {
 }
 
 // Fingerprint returns the SHA-256 of the first 32,768 bytes of the device: both
-// copies as [Read] found them, or as [Header.Write] writes them. Kept outside
-// the device and compared before a volume is opened, it detects that the host
-// put back an old header. `head -c 32768 DEVICE | sha256sum` prints the same.
+// copies as [Read] found them, or as [Header.Write] writes them. Kept where the
+// host cannot change it, as Profile.ExpectFingerprint it detects that the host put
+// back an old header. It changes with every key that is added or removed. `head -c 32768 DEVICE | sha256sum` prints the same.
 func (h *Header) Fingerprint() [sha256.Size]byte { return sha256.Sum256(h.image) }

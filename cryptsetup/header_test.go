@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -136,6 +137,33 @@ func TestNewTakesAUUID(t *testing.T) {
 	require.NoError(t, err)
 	_, err = cryptsetup.Read(d, cryptsetup.Profile{ExpectUUID: uuid.New()})
 	require.Equal(t, []string{"profile.uuid"}, rulesOf(t, err))
+}
+
+// An old header of the same volume is as good as the newest, but for its digest.
+func TestReadOfAPinnedHeader(t *testing.T) {
+	d, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one")
+	old := slices.Clone(d.durable)
+	pinned := cryptsetup.Profile{ExpectFingerprint: h.Fingerprint()}
+	_, err := cryptsetup.Read(d, pinned)
+	require.NoError(t, err)
+	require.NoError(t, h.RemoveKeyslot(0))
+	require.NoError(t, h.WriteSync(d))
+	_, err = cryptsetup.Read(d, pinned)
+	require.Equal(t, []string{cryptsetup.RuleFingerprint}, rulesOf(t, err))
+
+	pinned.ExpectFingerprint = h.Fingerprint()
+	_, err = cryptsetup.Read(d, pinned)
+	require.NoError(t, err)
+	d.durable = old
+	_, err = cryptsetup.Read(d, cryptsetup.Profile{})
+	require.NoError(t, err, "the premise")
+	_, err = cryptsetup.Read(d, pinned)
+	require.Equal(t, []string{cryptsetup.RuleFingerprint}, rulesOf(t, err))
+	require.False(t, cryptsetup.Inspect(old, pinned).Accepted)
+
+	d.durable[4200] ^= 1 // one good copy is left
+	_, err = cryptsetup.Recover(d, pinned)
+	require.ErrorIs(t, err, cryptsetup.ErrHeaderRejected, "what is recovered is never what was pinned")
 }
 
 func TestWriteTouchesOnlyWhatItShould(t *testing.T) {

@@ -86,7 +86,7 @@ func (k PBKDF2) MarshalJSON() ([]byte, error) {
 
 // String returns the function and its cost.
 func (k Argon2id) String() string {
-	return fmt.Sprintf("argon2id, %d passes, %d KiB, %d threads", k.Time, k.MemoryKiB, k.Threads)
+	return fmt.Sprintf("argon2id, passes: %d, memory: %d KiB, threads: %d", k.Time, k.MemoryKiB, k.Threads)
 }
 
 // MarshalJSON writes the parameters under the function's name.

@@ -1,6 +1,7 @@
 package cryptsetup
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -22,6 +23,10 @@ type Profile struct {
 	Integrity IntegrityRule
 	// ExpectUUID is the UUID the volume must have; zero accepts any.
 	ExpectUUID uuid.UUID
+	// ExpectFingerprint is the [Header.Fingerprint] that the header must have;
+	// zero accepts any. With one that was kept where the host cannot change it an
+	// old header of the same volume, put back, is rejected.
+	ExpectFingerprint [sha256.Size]byte
 	// MaxArgon2Memory bounds, in bytes, what a key slot's argon2id may ask
 	// for; 0 means DefaultMaxArgon2Memory. cryptsetup's own default asks for
 	// up to 1 GiB.

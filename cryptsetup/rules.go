@@ -8,6 +8,8 @@ const (
 	RuleHeaderTruncated = "header.truncated"
 	// RuleUUID: not the volume that Profile.ExpectUUID names.
 	RuleUUID = "profile.uuid"
+	// RuleFingerprint: not the header that Profile.ExpectFingerprint names.
+	RuleFingerprint = "profile.fingerprint"
 	// RuleIntegrity: not the integrity that Profile.Integrity requires.
 	RuleIntegrity = "segment.integrity"
 	// RuleArgon2Memory: a key slot asks for more memory than
@@ -24,7 +26,7 @@ func Rules() []string {
 		RuleHeaderNone, RuleHeaderTruncated,
 		"binary.magic", "binary.version", "binary.hdr_size", "binary.seqid", "binary.label",
 		"binary.csum_alg", "binary.uuid", "binary.subsystem", "binary.hdr_offset",
-		"binary.padding", "binary.csum", RuleUUID,
+		"binary.padding", "binary.csum", RuleUUID, RuleFingerprint,
 		"copies.seqid", "copies.uuid", "copies.json",
 		"json.unterminated", "json.trailing", "json.syntax", "json.depth", "json.whitespace",
 		"json.string", "json.duplicate-key", "json.wrong-case-key", "json.unknown-key",

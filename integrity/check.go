@@ -39,7 +39,7 @@ func (s Superblock) Check(l Layout) []Violation {
 		return nil
 	case s.zero():
 		return []Violation{{RuleZeroed, "all zero, which the kernel takes for a new device"}}
-	case !s.hasMagic():
+	case !s.HasMagic():
 		return []Violation{{RuleMagic, fmt.Sprintf("%q, want %q", s.Magic[:], want.Magic[:])}}
 	}
 	var found []Violation

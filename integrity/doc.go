@@ -30,6 +30,18 @@
 // [MinimalJournal] (132 KiB) suits a volume that dies with the guest, and
 // [DefaultJournal] (1/128 of the device, 64 MiB at most) is what cryptsetup makes.
 //
+// # Tags in memory
+//
+// Tags on the device cannot tell an old block with its old tag, put back by the
+// host, from the present one. With [PlanSeparate] the device holds nothing but
+// data, and superblock, journal and tags are in [TagMemory]: guest memory, taken
+// as the volume is written. Such a layer dies with its mapping.
+//
+//	layout, err := integrity.PlanSeparate(dataSectors)
+//	tags, err := integrity.NewTagMemory(layout)
+//	err = tags.Reserve(layout, 0, sectorsThatMayBeWritten)
+//	err = integrity.Format(ctx, integrity.Mapping{…, Layout: layout, Tags: tags, Mode: integrity.Direct})
+//
 // # Units, privileges, errors
 //
 // Positions and lengths are sectors of 512 bytes. [Plan], [ParseSuperblock] and

@@ -26,10 +26,13 @@ const (
 // maxDeviceSectors keeps byte positions within a signed 64-bit number.
 const maxDeviceSectors = 1<<63/sectorSize - 1
 
-// Layout is where everything is on one device. All numbers are sectors of 512
-// bytes; positions count from the start of the device, Offset included.
+// Layout is where everything is on one device, or on two: the data on one of
+// DeviceSectors, and superblock, journal and tags on another. All numbers are
+// sectors of 512 bytes; positions count from the start of the device, Offset
+// included.
 type Layout struct {
-	DeviceSectors   uint64  // size of the whole device
+	DeviceSectors   uint64  // size of the whole device that holds the data
+	Separate        bool    // all but the data is on a device of its own
 	Offset          uint64  // of the superblock
 	Journal         Journal // what was asked for
 	JournalSections uint32
@@ -70,6 +73,28 @@ func Plan(deviceSectors, offset uint64, j Journal) (Layout, error) {
 	return l, nil
 }
 
+// PlanSeparate computes the layout of a device that holds nothing but data, with
+// superblock, a minimal journal and all tags on another one, of
+// [Layout.SeparateBytes]. A device too small for one block gives [ErrTooSmall].
+func PlanSeparate(dataSectors uint64) (Layout, error) {
+	if dataSectors > maxDeviceSectors {
+		return Layout{}, fmt.Errorf("%w: device of %d sectors", ErrInvalid, dataSectors)
+	}
+	l := Layout{
+		DeviceSectors:   dataSectors,
+		Separate:        true,
+		Journal:         MinimalJournal,
+		JournalSections: 1,
+		JournalSectors:  JournalSection,
+		InitialSectors:  superblockSectors + JournalSection,
+		ProvidedSectors: dataSectors &^ (blockSectors - 1),
+	}
+	if l.ProvidedSectors == 0 {
+		return Layout{}, fmt.Errorf("%w: %d sectors, at least %d are needed", ErrTooSmall, dataSectors, blockSectors)
+	}
+	return l, nil
+}
+
 // provided returns the data sectors that fit into a number of sectors with
 // their tags.
 func provided(available uint64) uint64 {
@@ -81,24 +106,57 @@ func provided(available uint64) uint64 {
 	return data &^ (blockSectors - 1)
 }
 
-// TagSectors returns how many sectors of the device hold tags.
+// TagSectors returns how many sectors hold tags.
 func (l Layout) TagSectors() uint64 {
+	if l.Separate {
+		return ceilDiv(l.ProvidedSectors/blockSectors*TagSize, sectorSize)
+	}
 	return (l.ProvidedSectors + interleave - 1) / interleave * metadataRun
 }
 
 // DataSector returns the sector of the device that holds a data sector.
 func (l Layout) DataSector(sector uint64) uint64 {
+	if l.Separate {
+		return sector
+	}
 	run := sector >> log2Interleave
 	return l.Offset + l.InitialSectors + (run+1)*metadataRun + sector
 }
 
-// TagPosition returns the byte of the device at which the tag of a data sector's
-// block begins.
+// TagPosition returns the byte at which the tag of a data sector's block begins,
+// of the device or, where that is separate, of the one with the tags.
 func (l Layout) TagPosition(sector uint64) uint64 {
+	if l.Separate {
+		return l.InitialSectors*sectorSize + sector/blockSectors*TagSize
+	}
 	run, within := sector>>log2Interleave, sector%interleave
 	start := l.Offset + l.InitialSectors + run*(interleave+metadataRun)
 	return start*sectorSize + within/blockSectors*TagSize
 }
+
+// separateUnit is in what units the kernel reads and writes tags: 64 KiB, as
+// buffer_sectors says. On a device that ends within one it takes smaller ones.
+const separateUnit = bufferSectors * sectorSize
+
+// SeparateBytes returns the size of the device that holds everything but the
+// data; 0 unless the layout is separate.
+func (l Layout) SeparateBytes() uint64 {
+	if !l.Separate {
+		return 0
+	}
+	tags := l.ProvidedSectors / blockSectors * TagSize
+	return l.InitialSectors*sectorSize + ceilDiv(tags, separateUnit)*separateUnit
+}
+
+// SeparateSectors returns how much data, in sectors, the tags of so many bytes
+// can be for, the opposite of [Layout.SeparateBytes].
+func SeparateSectors(bytes uint64) uint64 {
+	const initial = (superblockSectors + JournalSection) * sectorSize
+	tags := bytes - min(bytes, initial)
+	return tags / separateUnit * (separateUnit / TagSize) * blockSectors
+}
+
+func ceilDiv(a, b uint64) uint64 { return (a + b - 1) / b }
 
 // log2BitmapBlocks is how many blocks a bit of the bitmap mode would stand for,
 // as a power of 2. We never use that mode; the kernel writes the number anyway:

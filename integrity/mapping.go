@@ -22,9 +22,11 @@ type Mapping struct {
 	// Device is the open block device below. It must not be open exclusively,
 	// here or elsewhere, nor mounted or mapped.
 	Device *os.File
-	// Layout is the device's, from [Plan] or [Read].
+	// Layout is the device's, from [Plan], [PlanSeparate] or [Read].
 	Layout Layout
-	Mode   Mode
+	// Tags hold everything but the data of a separate layout; else nil.
+	Tags *TagMemory
+	Mode Mode
 	// ReadOnly makes the mapping refuse writes.
 	ReadOnly bool
 }
@@ -36,6 +38,9 @@ type Mapping struct {
 // On failure no mapping is left.
 func Format(ctx context.Context, m Mapping) error {
 	return opError("format", m.Name, m.activate(ctx, func() error {
+		if m.Layout.Separate {
+			return nil // the memory is new, and zero
+		}
 		return zeroSuperblock(m.Device, m.Layout.Offset)
 	}))
 }
@@ -101,6 +106,12 @@ func (m Mapping) table() (dm.Table, error) {
 		InterleaveSectors: interleave,
 		BufferSectors:     bufferSectors,
 	}
+	if m.Layout.Separate {
+		if target.MetaDevice, err = m.Tags.number(); err != nil {
+			return nil, err
+		}
+		target.InterleaveSectors, target.FixPadding = 1, false // no runs
+	}
 	if m.Mode == Journaled {
 		target.Mode, target.JournalWatermark, target.CommitTime = 'J', journalWatermark, commitTime
 	}
@@ -114,11 +125,22 @@ const (
 	commitTime       = 10000 // milliseconds
 )
 
+// again plans the layout from what it was planned from.
+func (l Layout) again() (Layout, error) {
+	if l.Separate {
+		return PlanSeparate(l.DeviceSectors)
+	}
+	return Plan(l.DeviceSectors, l.Offset, l.Journal)
+}
+
 func (m Mapping) check() error {
 	if m.Device == nil || m.Mode > Direct {
 		return fmt.Errorf("%w: no device, or %v", ErrInvalid, m.Mode)
 	}
-	want, err := Plan(m.Layout.DeviceSectors, m.Layout.Offset, m.Layout.Journal)
+	if m.Layout.Separate != (m.Tags != nil) {
+		return fmt.Errorf("%w: tag memory is for a separate layout, and needed there", ErrInvalid)
+	}
+	want, err := m.Layout.again()
 	if err != nil {
 		return err
 	}

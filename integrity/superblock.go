@@ -10,8 +10,11 @@ import (
 const magic = "integrt\x00"
 
 // Versions of the superblock that the kernel writes: 4 is the one with padding
-// as we ask for it.
-const superblockVersion = 4
+// as we ask for it, 2 the one of a device of its own, which has none.
+const (
+	superblockVersion = 4
+	separateVersion   = 2
+)
 
 // Flags of a superblock.
 const (
@@ -64,7 +67,7 @@ func (s Superblock) Bytes() []byte {
 
 // Superblock returns the only superblock that is right for a layout.
 func (l Layout) Superblock() Superblock {
-	return Superblock{
+	s := Superblock{
 		Magic:                  [8]byte([]byte(magic)),
 		Version:                superblockVersion,
 		Log2InterleaveSectors:  log2Interleave,
@@ -75,8 +78,13 @@ func (l Layout) Superblock() Superblock {
 		Log2SectorsPerBlock:    uint8(bits.TrailingZeros(blockSectors)),
 		Log2BlocksPerBitmapBit: l.log2BitmapBlocks(),
 	}
+	if l.Separate { // no runs, so no padding
+		s.Version, s.Log2InterleaveSectors, s.Flags = separateVersion, 0, 0
+	}
+	return s
 }
 
 func (s Superblock) zero() bool { return s == Superblock{} }
 
-func (s Superblock) hasMagic() bool { return bytes.Equal(s.Magic[:], []byte(magic)) }
+// HasMagic reports whether this is meant as a superblock.
+func (s Superblock) HasMagic() bool { return bytes.Equal(s.Magic[:], []byte(magic)) }

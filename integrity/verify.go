@@ -9,7 +9,11 @@ import (
 )
 
 func (m Mapping) checkSuperblock() error {
-	s, err := readSuperblock(m.Device, m.Layout.Offset)
+	on := m.Device
+	if m.Layout.Separate {
+		on = m.Tags.file
+	}
+	s, err := readSuperblock(on, m.Layout.Offset)
 	if err != nil {
 		return err
 	}

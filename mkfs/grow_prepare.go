@@ -13,7 +13,7 @@ import (
 // It is for the time between Format and the mount, and only for it: on a filesystem that grew in the meantime these
 // blocks may hold somebody's data. dev is as for Format, and errors are the same.
 func (l *Layout) PrepareGrowth(ctx context.Context, dev io.WriterAt, g Growth) error {
-	blocks := l.readWhileGrowing(g)
+	blocks := l.ReadWhileGrowing(g)
 	w := newWriter(ctx, dev, uint64(len(blocks))*BlockSize, nil)
 	for _, n := range blocks {
 		w.block(n)
@@ -22,9 +22,9 @@ func (l *Layout) PrepareGrowth(ctx context.Context, dev io.WriterAt, g Growth) e
 	return w.err
 }
 
-// readWhileGrowing lists these blocks in ascending order, so that two neighbours become one write: a size that ends
-// where a meta group begins.
-func (l *Layout) readWhileGrowing(g Growth) []uint64 {
+// ReadWhileGrowing lists the blocks that PrepareGrowth writes, in ascending order, so that two neighbours become one
+// write: a size that ends where a meta group begins.
+func (l *Layout) ReadWhileGrowing(g Growth) []uint64 {
 	metaBlocks := l.descriptorsPerBlock() * blocksPerGroup
 	var list []uint64
 	meta := (l.DescriptorBlocks + l.ReservedDescriptorBlocks) * metaBlocks

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"os"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -24,9 +26,10 @@ type activation struct {
 
 	dev     *claimed
 	key     *cryptsetup.VolumeKey
-	layout  integrity.Layout // with integrity
-	mode    integrity.Mode   // with integrity
-	sectors uint64           // of the mapping
+	layout  integrity.Layout     // with integrity
+	tags    *integrity.TagMemory // of a separate layout
+	mode    integrity.Mode       // with integrity
+	sectors uint64               // of the mapping
 }
 
 func (a *activation) setDefaults() {
@@ -42,10 +45,11 @@ func (a *activation) setDefaults() {
 // after the load the kernel has its own copy.
 func (a *activation) end() {
 	a.key.Wipe()
-	if a.dev == nil {
-		return
+	err := a.tags.Close()
+	if a.dev != nil {
+		err = errors.Join(err, a.dev.Close())
 	}
-	if err := a.dev.Close(); err != nil {
+	if err != nil {
 		a.log.Warn("close device", "err", err)
 	}
 }
@@ -56,7 +60,7 @@ func (a *activation) store(mode GrowMode) *Store {
 		s.mountPoint = a.mountPoint
 	}
 	if mode == GrowInBackground {
-		s.startGrowing(a.log)
+		s.startGrowing(a.log, a.tags != nil)
 	}
 	return s
 }
@@ -83,21 +87,53 @@ func (a *activation) claimDevice() (err error) {
 
 // activateIntegrity makes the lower mapping, by Format or Activate.
 func (a *activation) activateIntegrity(ctx context.Context, activate func(context.Context, integrity.Mapping) error) error {
+	below := a.dev.File()
+	if a.layout.Separate {
+		f, err := os.OpenFile(dm.Path(a.name+dataSuffix), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		below = f
+	}
 	if err := a.dev.release(); err != nil {
 		return err
 	}
 	name := a.name + integritySuffix
 	err := activate(ctx, integrity.Mapping{
-		Name: name, UUID: a.id, Device: a.dev.File(), Layout: a.layout, Mode: a.mode,
+		Name: name, UUID: a.id, Device: below, Layout: a.layout, Tags: a.tags, Mode: a.mode,
 	})
 	if err != nil {
 		return err
 	}
+	a.undoMapping(name, integrity.Deactivate)
+	return nil
+}
+
+func (a *activation) undoMapping(name string, deactivate func(context.Context, string) error) {
 	a.undo.Push("remove mapping "+name, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, removeGrace)
 		defer cancel()
-		return integrity.Deactivate(ctx, name)
+		return deactivate(ctx, name)
 	})
+}
+
+// mapData makes a mapping of the part of the device that holds data: dm-integrity
+// with its tags elsewhere takes a device from its first sector.
+func (c *creation) mapData(ctx context.Context) error {
+	if err := c.dev.release(); err != nil {
+		return err
+	}
+	name := c.name + dataSuffix
+	table := dm.Table{{Length: c.sectors, Target: dm.Linear{Device: c.dev.Number(), Offset: c.opts.Header.dataSector()}}}
+	err := dm.Activate(ctx, dm.Activation{
+		Name: name, UUID: dataPrefix + strings.ReplaceAll(c.id.String(), "-", "") + "-" + name, Below: c.dev.File(), Table: table,
+		Load: func(control *dm.Control) error { return control.Load(name, table, dm.LoadOptions{}) },
+	})
+	if err != nil {
+		return err
+	}
+	c.undoMapping(name, dm.Deactivate)
 	return nil
 }
 
@@ -121,11 +157,7 @@ func (a *activation) activateCrypt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.undo.Push("remove mapping "+a.name, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, removeGrace)
-		defer cancel()
-		return cryptsetup.Deactivate(ctx, a.name)
-	})
+	a.undoMapping(a.name, cryptsetup.Deactivate)
 	if err := a.noteBeginning(); err != nil {
 		a.log.Debug("beginning not noted in the kernel's log", "err", err)
 	}

@@ -76,6 +76,15 @@ func (n *numbered) owner(at int64) (block uint64, ok bool) {
 	return block, block < n.blocks()
 }
 
+// alignedPage is a block of memory that direct I/O takes, until the test ends.
+func alignedPage(t *testing.T) []byte {
+	t.Helper()
+	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, unix.Munmap(page)) })
+	return page
+}
+
 // check reads all blocks from the disk. Those in bad must be unreadable, and
 // every other one must hold its number.
 func (n *numbered) check(t *testing.T, bad map[uint64]bool) {
@@ -84,9 +93,7 @@ func (n *numbered) check(t *testing.T, bad map[uint64]bool) {
 	f, err := os.OpenFile(n.Path(), os.O_RDONLY|unix.O_DIRECT, 0)
 	require.NoError(t, err)
 	defer f.Close()
-	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, unix.Munmap(page)) }()
+	page := alignedPage(t)
 	for block := range n.blocks() {
 		clear(page)
 		_, err := f.ReadAt(page, int64(block)*4096)

@@ -112,12 +112,5 @@ func storeOf(mapping string) string {
 	if err != nil {
 		return ""
 	}
-	if strings.HasPrefix(info.UUID, cryptPrefix) {
-		return mapping
-	}
-	name, ours := strings.CutSuffix(mapping, integritySuffix)
-	if ours && strings.HasPrefix(info.UUID, integrityPrefix) {
-		return name
-	}
-	return ""
+	return storeName(info)
 }

@@ -14,8 +14,9 @@ import (
 // such as a probe, to end.
 const removeGrace = 5 * time.Second
 
-// Close takes a live store away: all its mounts in this mount namespace, both
-// mappings with their nodes, and with them the key in the kernel. It is for
+// Close takes a live store away: all its mounts in this mount namespace, all its
+// mappings with their nodes, and with them the key in the kernel and tags in
+// memory. It is for
 // stores of another process; a [Store] has its own Close.
 //
 // nameOrDir is the store's name, its node under /dev/mapper or a directory
@@ -59,6 +60,9 @@ func (l *live) is(id uuid.UUID) bool {
 	if top == nil {
 		top, prefix, name = l.integrity, integrityPrefix, l.name+integritySuffix
 	}
+	if top == nil {
+		top, prefix, name = l.data, dataPrefix, l.name+dataSuffix
+	}
 	got, err := top.volumeUUID(prefix, name)
 	return err == nil && got == id
 }
@@ -71,7 +75,7 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
-	for _, layer := range []*layer{l.crypt, l.integrity} {
+	for _, layer := range []*layer{l.crypt, l.integrity, l.data} {
 		if layer == nil {
 			continue
 		}

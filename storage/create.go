@@ -50,10 +50,13 @@ func newCreation(device string, opts CreateOptions) *creation {
 
 func (c *creation) steps() []step {
 	steps := []step{
-		{"check arguments", c.checkArguments},
+		{"check arguments", c.checkOptions},
 		{"check device", c.checkDevice},
 		{"make keys", c.makeKeys},
 		{"clear device", c.clearDevice},
+	}
+	if c.opts.Tags.Place == TagsInMemory {
+		steps = append(steps, step{"make tag memory", c.makeTagMemory}, step{"map data", c.mapData})
 	}
 	if c.integrity != NoIntegrity {
 		steps = append(steps, step{"format integrity layer", c.formatIntegrity})
@@ -62,11 +65,20 @@ func (c *creation) steps() []step {
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{"write filesystem", c.writeFilesystem})
 	}
-	steps = append(steps, step{"write header", c.writeHeader})
+	if c.opts.Header == HeaderWritten {
+		steps = append(steps, step{"write header", c.writeHeader})
+	}
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{"mount", c.mount})
 	}
 	return steps
+}
+
+func (c *creation) checkOptions(ctx context.Context) error {
+	if err := c.checkTags(); err != nil {
+		return err
+	}
+	return c.checkArguments(ctx)
 }
 
 func (c *creation) checkDevice(context.Context) error {
@@ -83,8 +95,12 @@ func (c *creation) checkDevice(context.Context) error {
 	if c.mountPoint == NoMount {
 		return nil
 	}
-	_, err = mkfs.Plan(c.bytes(), c.mkfsOptions())
+	_, err = c.planFilesystem()
 	return err
+}
+
+func (c *creation) planFilesystem() (*mkfs.Layout, error) {
+	return mkfs.Plan(c.bytes(), c.mkfsOptions())
 }
 
 // plan lays the integrity layer out. An ephemeral volume dies with the guest:
@@ -94,6 +110,9 @@ func (c *creation) plan() error {
 	journal := integrity.DefaultJournal
 	if c.opts.Key == nil {
 		c.mode, journal = integrity.Direct, integrity.MinimalJournal
+	}
+	if c.opts.Tags.Place == TagsInMemory {
+		return c.planSeparate()
 	}
 	if c.integrity == NoIntegrity {
 		return nil
@@ -151,7 +170,7 @@ func (c *creation) mkfsOptions() mkfs.Options {
 		Journal:       c.opts.Key != nil,
 		GrowTo:        c.bytes(),
 	}
-	o.Size = seed(c.bytes(), o)
+	o.Size = seed(c.bytes(), o, c.opts.Tags.Place)
 	o.Progress = func(done, total uint64) {
 		c.progress(Progress{Step: "write filesystem", Done: done, Total: total})
 	}

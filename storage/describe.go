@@ -23,6 +23,9 @@ func (l *live) describe(s *Status) {
 	}
 	l.describeCrypt(s)
 	l.describeDevice(s)
+	if s.TagMemory != nil {
+		s.Promises = append(s.Promises, Freshness)
+	}
 }
 
 func (l *live) describeCrypt(s *Status) {
@@ -80,10 +83,33 @@ func (l *live) describeIntegrity(s *Status) {
 		s.Journal = "mode " + fields[3]
 		s.Problems = append(s.Problems, "integrity: the live table has "+s.Journal+", the profile's J or D")
 	}
-	if fields[1] != fmt.Sprint(dataSector) || fields[2] != fmt.Sprint(integrity.TagSize) {
-		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the live table has offset %s and tags of %s bytes, the profile %d and %d",
-			fields[1], fields[2], dataSector, integrity.TagSize))
+	start := uint64(dataSector)
+	if device, separate := l.integrity.tagMemoryOf(); separate {
+		start = 0
+		l.describeTagMemory(s, device)
 	}
+	if fields[1] != fmt.Sprint(start) || fields[2] != fmt.Sprint(integrity.TagSize) {
+		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the live table has offset %s and tags of %s bytes, the profile %d and %d",
+			fields[1], fields[2], start, integrity.TagSize))
+	}
+}
+
+// describeTagMemory believes in freshness only where the tags are seen to be in
+// memory.
+func (l *live) describeTagMemory(s *Status, device dm.Device) {
+	s.Tags = "other device"
+	memory, err := integrity.OpenTagMemory(device)
+	if err != nil {
+		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the tags are on device %v: %v", device, err))
+		return
+	}
+	defer memory.Close()
+	taken, most, err := memory.Bytes()
+	if err != nil {
+		s.Problems = append(s.Problems, fmt.Sprintf("integrity: %v", err))
+		return
+	}
+	s.Tags, s.TagMemory = "memory", &TagMemory{taken, most}
 }
 
 // describeDevice follows the layers down to the device.
@@ -93,6 +119,10 @@ func (l *live) describeDevice(s *Status) {
 		bottom = l.integrity
 	}
 	s.Offset = dataSector
+	if l.data != nil && l.data.usable(s, "data") {
+		bottom = l.data
+		_, _ = fmt.Sscanf(l.data.table[0].Params, "%s %d", new(string), &s.Offset)
+	}
 	if len(bottom.deps) == 0 {
 		return
 	}

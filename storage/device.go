@@ -163,7 +163,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 }
 
 func nameTaken(control *dm.Control, name string) (bool, error) {
-	for _, n := range []string{name, name + integritySuffix} {
+	for _, n := range []string{name, name + integritySuffix, name + dataSuffix} {
 		_, err := control.Info(n)
 		switch {
 		case err == nil:

@@ -15,7 +15,8 @@ type GrowMode uint8
 
 const (
 	// GrowInBackground: a goroutine of the [Store], which Close stops and
-	// waits for. It is the zero value.
+	// waits for. With tags in memory it grows the filesystem as that fills. It
+	// is the zero value.
 	GrowInBackground GrowMode = iota
 	// GrowLater: nobody yet. Call [Grow] when it is time, also from another
 	// process.
@@ -30,6 +31,10 @@ type GrowOptions struct {
 	// Follow makes Grow wait while another process grows the store, and go on
 	// where that one stops. Without it Grow fails with [ErrBusy].
 	Follow bool
+	// AsUsed makes Grow keep the filesystem no larger than what is used and
+	// some room ahead, and go on until the store is closed or has Size. It is
+	// for tags in memory, which take memory for all of the filesystem.
+	AsUsed bool
 	// Logger is as in [CreateOptions].
 	Logger *slog.Logger
 	// Progress is told the size of the filesystem after each step. Nil: nobody.
@@ -55,21 +60,9 @@ func Grow(ctx context.Context, nameOrDir string, opts GrowOptions) error {
 }
 
 func growStore(ctx context.Context, nameOrDir string, opts GrowOptions) error {
-	control, err := dm.Open()
+	live, err := findLive(nameOrDir)
 	if err != nil {
 		return err
-	}
-	defer control.Close()
-	name, err := resolveName(control, nameOrDir)
-	if err != nil {
-		return err
-	}
-	live, err := readLive(control, name)
-	if err != nil {
-		return err
-	}
-	if live.crypt == nil {
-		return refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
 	}
 	return grow(ctx, live.crypt.info, opts)
 }
@@ -84,11 +77,15 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	if g.progress = opts.Progress; g.progress == nil {
 		g.progress = func(Progress) {}
 	}
+	g.asUsed = opts.AsUsed
+	if g.tags, err = openTagReserve(mapping.Name); err != nil {
+		return errors.Join(err, g.node.Close())
+	}
 	g.goal = g.growth.Target
 	if opts.Size > 0 {
 		g.goal = min(opts.Size, g.goal)
 	}
-	return errors.Join(g.grow(ctx, opts.Follow), g.node.Close())
+	return errors.Join(g.grow(ctx, opts.Follow), g.tags.close(), g.node.Close())
 }
 
 const (
@@ -132,13 +129,43 @@ func (g *grower) run(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if err := g.step(); err != nil {
+		wait, err := g.stepOrWait()
+		if err != nil || wait == 0 {
 			return err
 		}
-		if err := pause(ctx, stepPause); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+const (
+	// usePause is how often a grower that follows the use of a filesystem looks.
+	usePause = 50 * time.Millisecond
+	// memoryPause is the same when there is no memory for more.
+	memoryPause = time.Second
+)
+
+// stepOrWait takes a step, unless it is to wait for the filesystem to fill, and
+// returns how long to pause; 0: the store is closed, and that was waited for.
+func (g *grower) stepOrWait() (time.Duration, error) {
+	if !g.asUsed {
+		return stepPause, g.step()
+	}
+	free, err := g.free()
+	if err == nil && free < lead() {
+		err = g.step()
+	} else if err == nil {
+		return usePause, nil
+	}
+	switch {
+	case errors.Is(err, errNotMounted):
+		return 0, nil
+	case errors.Is(err, errTagMemory):
+		g.log.Warn("the store does not grow for now", "err", err)
+		return memoryPause, nil
+	}
+	return stepPause, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

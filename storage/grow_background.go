@@ -13,20 +13,21 @@ type growing struct {
 	done   chan struct{} // closed when it has ended
 	err    error         // why it ended early; to be read once done is closed
 	log    *slog.Logger
+	asUsed bool
 }
 
 // startGrowing lets a goroutine grow the store. It outlives the context of the
 // call that made the store.
-func (s *Store) startGrowing(log *slog.Logger) {
+func (s *Store) startGrowing(log *slog.Logger, asUsed bool) {
 	if s.mountPoint == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &growing{cancel: cancel, done: make(chan struct{}), log: log}
+	g := &growing{cancel: cancel, done: make(chan struct{}), log: log, asUsed: asUsed}
 	s.growing.Store(g)
 	go func() {
 		defer close(g.done)
-		g.err = growByName(ctx, s.name, GrowOptions{Follow: true, Logger: log})
+		g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: asUsed, Logger: log})
 		if g.err != nil && ctx.Err() == nil {
 			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", g.err)
 		}
@@ -57,17 +58,18 @@ func (s *Store) stopGrowing() (resume func()) {
 	<-g.done
 	return func() {
 		if g.err != nil {
-			s.startGrowing(g.log)
+			s.startGrowing(g.log, g.asUsed)
 		}
 	}
 }
 
 // Grown waits until the filesystem has its full size, ctx ends, or growing in the
 // background has failed or was stopped by Close. A store that does not grow in
-// the background is not waited for: there it returns nil at once.
+// the background, or only as it fills, because its tags are in memory, is not
+// waited for: there it returns nil at once.
 func (s *Store) Grown(ctx context.Context) error {
 	g := s.growing.Load()
-	if g == nil {
+	if g == nil || g.asUsed {
 		return nil
 	}
 	select {

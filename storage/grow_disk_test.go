@@ -30,6 +30,9 @@ func largeDisk(t *testing.T, size int64) string {
 	if size <= memoryDisk {
 		return storagetest.Disk(t, size)
 	}
+	if os.Getenv("TRUSTED_STORE_BEDS") == "required" {
+		t.Fatalf("needs a raw disk of %d GiB, and TRUSTED_STORE_BEDS=required: go tool guest -disk %dG", size/gib, size/gib)
+	}
 	t.Skipf("needs a raw disk of %d GiB: go tool guest -disk %dG", size/gib, size/gib)
 	return ""
 }

@@ -65,13 +65,40 @@ func (w *writer) run(ctx context.Context, limit int) error {
 	return nil
 }
 
-func (w *writer) verify(t *testing.T) {
-	t.Helper()
+// loop writes until ctx ends, and whenever the files have limit bytes together it
+// reads them all and begins anew.
+func (w *writer) loop(ctx context.Context, limit int) error {
+	for {
+		if err := w.run(ctx, limit); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := w.check(); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(w.dir); err != nil {
+			return err
+		}
+		clear(w.files)
+	}
+}
+
+// check reads what was written.
+func (w *writer) check() error {
 	for path, c := range w.files {
 		got, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(c.bytes(), got), "%s is not what was written", path)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(c.bytes(), got) {
+			return fmt.Errorf("%s is not what was written", path)
+		}
 	}
+	return nil
+}
+
+func (w *writer) verify(t *testing.T) {
+	t.Helper()
+	require.NoError(t, w.check())
 }
 
 // rawResize grows a filesystem as a program does that knows nothing of us: no
@@ -201,5 +228,5 @@ func TestFourCPUsWriterDoesNotHoldGrowthUp(t *testing.T) {
 	require.Equal(t, limit, writeOn(t, s, limit), "no space at %d MiB", growthOf(t, s).Bytes/mib)
 	growth := growthOf(t, s)
 	t.Logf("%d CPUs: %d MiB when %d MiB were written", runtime.NumCPU(), growth.Bytes/mib, limit/mib)
-	require.Greater(t, growth.Bytes, uint64(8*gib))
+	require.Greater(t, growth.Bytes, uint64(5*gib), "with a queue for writes it was 3.3 GiB")
 }

@@ -13,6 +13,7 @@ const (
 	leastSeed    = 512 << 20
 	seedUnit     = 128 << 20 // a block group
 	seedMetadata = 9 << 20   // written before the store is usable
+	memorySeed   = 384 << 20 // with tags in memory: 3 MiB of them
 )
 
 // seed is the size in bytes of the filesystem that Create writes; 0 is the whole
@@ -22,8 +23,13 @@ const (
 // kernel holds them back at its dirty limit, and the filesystem needs room for
 // all of that at once. Twice the limit leaves time for the first steps, each of
 // which brings 64 times what it writes; but no more than can be written quickly.
-func seed(device uint64, o mkfs.Options) uint64 {
-	size := max(leastSeed, (2*dirtyLimit()+seedUnit-1)/seedUnit*seedUnit)
+//
+// With tags in memory it has a size that takes little of that, and growing begins at once.
+func seed(device uint64, o mkfs.Options, tags TagsPlace) uint64 {
+	if tags == TagsInMemory {
+		return smallerThan(device, memorySeed)
+	}
+	size := lead()
 	for ; size > leastSeed; size = max(leastSeed, size/2/seedUnit*seedUnit) {
 		o.Size = min(size, device)
 		l, err := mkfs.Plan(device, o)
@@ -31,6 +37,17 @@ func seed(device uint64, o mkfs.Options) uint64 {
 			break
 		}
 	}
+	return smallerThan(device, size)
+}
+
+// lead is the room in bytes that a filesystem must have for what may be written
+// into the page cache at once.
+func lead() uint64 {
+	return max(leastSeed, (2*dirtyLimit()+seedUnit-1)/seedUnit*seedUnit)
+}
+
+// smallerThan returns 0 where the whole device is hardly larger.
+func smallerThan(device, size uint64) uint64 {
 	if device <= size+size/4 {
 		return 0
 	}
@@ -46,7 +63,7 @@ func dirtyLimit() uint64 {
 	if readNumber("/proc/sys/vm/dirty_ratio", &percent); percent == 0 || percent > 100 {
 		percent = 20 // the kernel's default
 	}
-	return memTotal() / 100 * percent
+	return meminfo("MemTotal:") / 100 * percent
 }
 
 func readNumber(path string, n *uint64) {
@@ -55,15 +72,16 @@ func readNumber(path string, n *uint64) {
 	}
 }
 
-// memTotal is the machine's memory in bytes, 0 when it cannot be read.
-func memTotal() uint64 {
+// meminfo is a figure of the machine's memory in bytes, as "MemTotal:"; 0 when it
+// cannot be read.
+func meminfo(name string) uint64 {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, found := strings.CutPrefix(lines.Text(), "MemTotal:"); found {
+		if rest, found := strings.CutPrefix(lines.Text(), name); found {
 			var kib uint64
 			_, _ = fmt.Sscan(rest, &kib)
 			return kib << 10

@@ -21,6 +21,8 @@ type grower struct {
 	node     *os.File // of the mapping, through the page cache: see size
 	growth   mkfs.Growth
 	goal     uint64 // bytes
+	asUsed   bool
+	tags     *tagReserve
 	log      *slog.Logger
 	progress func(Progress)
 }
@@ -103,6 +105,9 @@ func (g *grower) step() error {
 	if !more {
 		return nil
 	}
+	if err := g.tags.upTo(next); err != nil {
+		return err
+	}
 	began := time.Now()
 	err = mkfs.Resize(root, next)
 	g.log.Debug("grow", "from", size, "to", next, "took", time.Since(began).Round(time.Microsecond), "err", err)
@@ -117,6 +122,20 @@ func (g *grower) step() error {
 		return err
 	}
 	return g.advanced(size, next)
+}
+
+// free is how many bytes of the filesystem are not in use.
+func (g *grower) free() (uint64, error) {
+	root, err := g.openRoot()
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
+		return 0, os.NewSyscallError("fstatfs", err)
+	}
+	return st.Bfree * uint64(st.Frsize), nil
 }
 
 // overtaken reports whether the filesystem is as large as a step would have made

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,9 +91,15 @@ func requireClean(t *testing.T, s *storage.Store) {
 	mountStore(t, s)
 }
 
+// unmountStore tries again while a grower looks at the filesystem for a moment.
 func unmountStore(t *testing.T, s *storage.Store) {
 	t.Helper()
-	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
+	var err error
+	require.Eventually(t, func() bool {
+		err = unix.Unmount(s.MountPoint(), 0)
+		return !errors.Is(err, unix.EBUSY)
+	}, 5*time.Second, time.Millisecond)
+	require.NoError(t, err)
 }
 
 func mountStore(t *testing.T, s *storage.Store) {

@@ -1,9 +1,12 @@
 package storage_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,17 +23,27 @@ const (
 	wholeInput  = 17 << 20
 )
 
-// FuzzInspect looks at whole inputs as the command does: the beginning of a
-// device and its integrity superblock, both the fuzzer's.
+// FuzzInspect looks at whole inputs as the command does: the beginning of a device
+// and its integrity superblock, both with the fuzzer's changes, three bytes each:
+// two of place and one of value. With fix the checksums are right again; an end
+// other than 0 cuts the input there. Inputs are short, or the fuzzer would pass
+// its time with making them so.
 func FuzzInspect(f *testing.F) {
 	headers, superblock := goodDevice(f)
-	f.Add(headers, superblock, true)
-	f.Add(headers[:5000], superblock, true)
-	f.Add([]byte{}, []byte{}, false)
-	f.Add([]byte("LUKS\xba\xbe"), make([]byte, integrity.SuperblockSize), true)
+	f.Add([]byte{}, []byte{}, false, uint16(0))
+	f.Add([]byte{0x10, 0x20, 'x', 0x50, 0x20, 'x'}, []byte{0, 8, 5}, true, uint16(0))
+	f.Add([]byte{0, 0, 0, 0x40, 0, 0}, []byte{0, 0, 0}, false, uint16(0))
+	f.Add([]byte{}, []byte{}, false, uint16(5000))
 	path := filepath.Join(f.TempDir(), "input")
-	f.Fuzz(func(t *testing.T, headers, superblock []byte, whole bool) {
-		writeInput(t, path, headers, superblock, whole)
+	f.Fuzz(func(t *testing.T, inHeaders, inSuperblock []byte, fix bool, end uint16) {
+		h := changed(headers, inHeaders)
+		if fix {
+			fixChecksums(h)
+		}
+		if end > 0 {
+			h = h[:min(int(end), len(h))]
+		}
+		writeInput(t, path, h, changed(superblock, inSuperblock), end == 0)
 		began := processorTime(t)
 		found, err := storage.Inspect(path, storage.InspectOptions{})
 		require.NoError(t, err)
@@ -47,6 +60,24 @@ func FuzzInspect(f *testing.F) {
 			require.NotEmpty(t, violations(found), "a rejection says why")
 		}
 	})
+}
+
+func changed(b, changes []byte) []byte {
+	b = bytes.Clone(b)
+	for ; len(changes) >= 3; changes = changes[3:] {
+		b[(int(changes[0])<<8|int(changes[1]))%len(b)] = changes[2]
+	}
+	return b
+}
+
+// fixChecksums makes the checksum of both copies right.
+func fixChecksums(headers []byte) {
+	const at = 448
+	for c := range slices.Chunk(headers, headersSize/2) {
+		clear(c[at : at+64])
+		sum := sha256.Sum256(c)
+		copy(c[at:], sum[:])
+	}
 }
 
 // processorTime does not count what other programs of a busy machine take.

@@ -82,7 +82,20 @@ func lockAndUse(dev *blockdev.Device, use func(*blockdev.Device, *cryptsetup.Hea
 	}
 	h, err := cryptsetup.Read(dev.File(), cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity})
 	if err != nil {
-		return err
+		return explainKeyHeader(err)
 	}
 	return use(dev, h)
+}
+
+// explainKeyHeader says what to do about a header that keeps its keys from being
+// changed.
+func explainKeyHeader(err error) error {
+	var rejected *cryptsetup.RejectedError
+	switch {
+	case !errors.As(err, &rejected):
+		return err
+	case rejected.Has(cryptsetup.RuleHeaderNone):
+		return refuse(ErrHeaderRejected, "a volume with keys is made by trusted-store create --key", "%w", err)
+	}
+	return refuse(ErrHeaderRejected, "see trusted-store inspect, which lists all of it", "%w", err)
 }

@@ -14,12 +14,13 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// The kernel's UUIDs of both mappings begin like this; the volume's UUID without
-// dashes follows, then the name. They are libcryptsetup's, which is how its
-// tools and ours know each other's mappings.
+// The kernel's UUIDs of the mappings begin like this; the volume's UUID without
+// dashes follows, then the name. The first two are libcryptsetup's, which is how
+// its tools and ours know each other's mappings. It has none like the third.
 const (
 	cryptPrefix     = "CRYPT-LUKS2-"
 	integrityPrefix = "CRYPT-INTEGRITY-"
+	dataPrefix      = "TRUSTED-STORE-"
 )
 
 // live is what the kernel has of one store.
@@ -27,6 +28,7 @@ type live struct {
 	name      string
 	crypt     *layer // nil: not there
 	integrity *layer // nil: not there, as in a volume without integrity
+	data      *layer // nil: not there, as in a volume with its tags on the device
 }
 
 // layer is one mapping.
@@ -36,7 +38,7 @@ type layer struct {
 	deps  []dm.Device
 }
 
-// readLive reads both layers of a store. A mapping of that name which is not a
+// readLive reads all layers of a store. A mapping of that name which is not a
 // LUKS2 volume's is refused; without any the error wraps dm.ErrNotFound.
 func readLive(control *dm.Control, name string) (*live, error) {
 	crypt, err := readLayer(control, name, cryptPrefix)
@@ -47,10 +49,14 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crypt == nil && integrity == nil {
+	data, err := readLayer(control, name+dataSuffix, dataPrefix)
+	if err != nil {
+		return nil, err
+	}
+	if crypt == nil && integrity == nil && data == nil {
 		return nil, notFound("no such store is live")
 	}
-	return &live{name, crypt, integrity}, nil
+	return &live{name, crypt, integrity, data}, nil
 }
 
 func readLayer(control *dm.Control, name, prefix string) (*layer, error) {
@@ -80,15 +86,23 @@ func storeNames(control *dm.Control) ([]string, error) {
 	}
 	var names []string
 	for _, m := range all {
-		if strings.HasPrefix(m.UUID, cryptPrefix) {
-			names = append(names, m.Name)
-		}
-		if name, ok := strings.CutSuffix(m.Name, integritySuffix); ok && strings.HasPrefix(m.UUID, integrityPrefix) {
+		if name := storeName(m); name != "" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// storeName returns the name of the store that a mapping is a layer of, or "".
+func storeName(mapping dm.Info) string {
+	for _, layer := range []struct{ suffix, prefix string }{{"", cryptPrefix}, {integritySuffix, integrityPrefix}, {dataSuffix, dataPrefix}} {
+		name, found := strings.CutSuffix(mapping.Name, layer.suffix)
+		if found && strings.HasPrefix(mapping.UUID, layer.prefix) {
+			return name
+		}
+	}
+	return ""
 }
 
 // resolveName turns a name, a node under /dev/mapper or the directory at which

@@ -14,6 +14,10 @@ const NamePrefix = "encrypted_disk_"
 // cryptsetup names it.
 const integritySuffix = "_dif"
 
+// dataSuffix ends the name of the mapping below the integrity layer, where the
+// tags are not on the device.
+const dataSuffix = "_data"
+
 // randomName returns "encrypted_disk_" and five random letters or digits.
 func randomName() string {
 	return NamePrefix + rand.Text()[:5]

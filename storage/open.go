@@ -85,9 +85,10 @@ func (o *opening) checkDevice(context.Context) error {
 func (o *opening) readHeader(context.Context) error {
 	var err error
 	o.header, err = cryptsetup.Read(o.dev.File(), cryptsetup.Profile{
-		Integrity:       cryptsetup.Require(o.opts.Integrity),
-		ExpectUUID:      o.opts.ExpectUUID,
-		MaxArgon2Memory: o.opts.MaxArgon2Memory,
+		Integrity:         cryptsetup.Require(o.opts.Integrity),
+		ExpectUUID:        o.opts.ExpectUUID,
+		ExpectFingerprint: o.opts.ExpectHeader,
+		MaxArgon2Memory:   o.opts.MaxArgon2Memory,
 	})
 	if err != nil {
 		return explainHeader(err)

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -130,6 +131,31 @@ func TestSwappedVolume(t *testing.T) {
 	refused(t, swapped.Path(), other, longKey, storage.OpenOptions{ExpectUUID: id}, storage.ErrHeaderRejected)
 	s := open(t, swapped.Path(), longKey, storage.OpenOptions{})
 	require.Equal(t, "other", readFile(t, filepath.Join(s.MountPoint(), "f")), "the premise: without the UUID it opens")
+}
+
+// The host puts an old header of the same volume back, whose key was removed
+// since: only its digest tells.
+func TestOldHeader(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, smallVolume)
+	persistent(t, disk, longKey, "contents", storage.CreateOptions{})
+	leaked, kept := newKey(t, longKey), newKey(t, longKey+"kept")
+	_, err := storage.AddKey(disk, leaked, kept)
+	require.NoError(t, err)
+	old := storagetest.TakeSnapshot(t, disk, 0, 4*mib)
+	require.NoError(t, storage.RemoveKey(disk, 0, kept))
+	found, err := storage.Inspect(disk, storage.InspectOptions{HeaderOnly: true})
+	require.NoError(t, err)
+	pin, err := hex.DecodeString(found.Header.Fingerprint)
+	require.NoError(t, err)
+	pinned := storage.OpenOptions{ExpectHeader: [32]byte(pin)}
+	require.NoError(t, open(t, disk, longKey+"kept", pinned).Close())
+
+	old.Replay(t)
+	for _, err := range refused(t, disk, disk, longKey, pinned, storage.ErrHeaderRejected) {
+		require.ErrorContains(t, err, cryptsetup.RuleFingerprint)
+	}
+	open(t, disk, longKey, storage.OpenOptions{}) // the premise: without it the old key opens
 }
 
 // A device that was cut off is refused by its size, before or after the header.

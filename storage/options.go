@@ -34,6 +34,10 @@ type CreateOptions struct {
 	MountPoint string
 	// Integrity is HMACSHA256 unless said otherwise.
 	Integrity Integrity
+	// Tags say where the tags of the blocks are.
+	Tags TagOptions
+	// Header says whether the volume has one. Without tags in memory it must.
+	Header HeaderMode
 	// Overwrite allows to destroy what the device holds. Without it a device
 	// with a known signature is refused with [ErrNotBlank].
 	Overwrite Overwrite
@@ -63,6 +67,27 @@ const (
 	OverwriteAnything
 )
 
+// HeaderMode says whether an ephemeral volume has a LUKS2 header, which tells
+// other programs what the device holds. It has no key slots: nothing in it is
+// read again.
+type HeaderMode uint8
+
+const (
+	// HeaderWritten: 16 MiB for a header, at the start of the device.
+	HeaderWritten HeaderMode = iota
+	// HeaderOmitted: the data begins where the device does, and looks like
+	// random bytes.
+	HeaderOmitted
+)
+
+// dataSector is where the data begins.
+func (h HeaderMode) dataSector() uint64 {
+	if h == HeaderOmitted {
+		return 0
+	}
+	return dataSector
+}
+
 // FilesystemOptions are what Create may be told of the ext4.
 type FilesystemOptions struct {
 	// BytesPerInode is the filesystem's size divided by its number of
@@ -91,6 +116,11 @@ type OpenOptions struct {
 	Integrity Integrity
 	// ExpectUUID, unless zero, is the only volume that is accepted.
 	ExpectUUID uuid.UUID
+	// ExpectHeader, unless zero, is the SHA-256 of the only header that is
+	// accepted, of the device's first 32,768 bytes; [Inspect] and the command print
+	// it. An old header that the host put back, perhaps with a key that was
+	// removed since, is then rejected. It changes when a key is added or removed.
+	ExpectHeader [32]byte
 	// MaxArgon2Memory is the most memory in bytes that a key slot's argon2id
 	// may ask for. 0: 64 MiB.
 	MaxArgon2Memory uint64

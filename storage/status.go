@@ -52,7 +52,7 @@ type Status struct {
 	KeyLocation string `json:"key_location,omitempty"`
 	SectorSize  int    `json:"sector_size,omitempty"` // of the encryption, in bytes
 	Integrity   string `json:"integrity"`             // "hmac(sha256)" or "none"
-	Tags        string `json:"tags,omitempty"`        // where the tags are: "device"
+	Tags        string `json:"tags,omitempty"`        // where the tags are: "device" or "memory"
 	Journal     string `json:"journal,omitempty"`     // of the integrity layer: "journaled", or "direct" without
 
 	Device       string `json:"device,omitempty"`
@@ -64,6 +64,7 @@ type Status struct {
 	Mounts          []Mount         `json:"mounts,omitempty"`
 	Filesystem      *Filesystem     `json:"filesystem,omitempty"` // nil when not mounted
 	Growth          *Growth         `json:"growth,omitempty"`     // nil when not mounted, or nothing that is grown
+	TagMemory       *TagMemory      `json:"tag_memory,omitempty"` // nil unless the tags are in memory
 	IntegrityErrors IntegrityErrors `json:"integrity_errors"`     // unknown without integrity: nothing detects any
 }
 

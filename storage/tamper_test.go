@@ -60,6 +60,23 @@ func TestFlippedBit(t *testing.T) {
 	require.Contains(t, status.IntegrityErrors.String(), "at least")
 }
 
+// A filesystem whose superblock the host changed is not mounted, and the reason is
+// not just an I/O error.
+func TestChangedSuperblockOfTheFilesystem(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, smallVolume)
+	persistent(t, disk, longKey, "contents", storage.CreateOptions{})
+	layout, err := integrity.Plan(smallVolume/512, superblockOffset/512, integrity.DefaultJournal)
+	require.NoError(t, err)
+	storagetest.FlipBit(t, disk, int64(layout.DataSector(0))*512+1024+56)
+	_, err = tryOpen(t, disk, longKey, storage.OpenOptions{})
+	require.ErrorIs(t, err, storage.ErrIntegrity)
+	require.ErrorContains(t, err, "block 0 is not what was written there")
+	list, err := storage.List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
 // Errors of a store of before are not this one's, though the kernel uses its
 // number again.
 func TestErrorsOfAnEarlierStoreDoNotCount(t *testing.T) {

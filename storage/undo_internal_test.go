@@ -58,15 +58,18 @@ func checkNothingLeft(t *testing.T, mountPoint string) {
 func TestCreateUndoesEveryStep(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity")
 	storagetest.CheckLeaks(t)
-	for _, integrity := range []Integrity{HMACSHA256, NoIntegrity} {
-		for _, name := range stepNames(newCreation("", CreateOptions{Integrity: integrity}).steps()) {
+	for kind, base := range map[string]CreateOptions{
+		"hmac": {}, "none": {Integrity: NoIntegrity}, "memory": {Tags: TagOptions{Place: TagsInMemory}},
+	} {
+		for _, name := range stepNames(newCreation("", base).steps()) {
 			for _, how := range []string{"failure", "interrupt"} {
-				t.Run(fmt.Sprintf("%v,%s after %s", integrity, how, name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s,%s after %s", kind, how, name), func(t *testing.T) {
 					disk := storagetest.Disk(t, 64<<20)
 					dir := filepath.Join(t.TempDir(), "deep", "mount")
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					opts := CreateOptions{Integrity: integrity, MountPoint: dir, failAfter: failAt(name)}
+					opts := base
+					opts.MountPoint, opts.failAfter = dir, failAt(name)
 					want := errInjected
 					if how == "interrupt" {
 						opts.failAfter, want = cancelAt(name, cancel), context.Canceled
@@ -94,28 +97,39 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 
 func TestOpenUndoesEveryStep(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity")
+	for _, integrity := range []Integrity{HMACSHA256, NoIntegrity} {
+		t.Run(integrity.String(), func(t *testing.T) { openUndoesEveryStep(t, integrity) })
+	}
+}
+
+func openUndoesEveryStep(t *testing.T, integrity Integrity) {
 	storagetest.CheckLeaks(t)
 	disk := storagetest.Disk(t, 64<<20)
 	dir := filepath.Join(t.TempDir(), "mount")
 	key, err := NewKey([]byte("a key of no less than thirty-two bytes"))
 	require.NoError(t, err)
 	defer key.Wipe()
-	s, err := Create(t.Context(), disk, CreateOptions{Key: key, MountPoint: dir})
+	opts := OpenOptions{MountPoint: dir, Integrity: integrity}
+	s, err := Create(t.Context(), disk, CreateOptions{Key: key, MountPoint: dir, Integrity: integrity})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), []byte("contents"), 0o600))
 	require.NoError(t, s.Close())
 	require.NoError(t, os.Remove(dir))
 
-	for _, name := range stepNames(newOpening("", key, OpenOptions{}).steps()) {
+	for _, name := range stepNames(newOpening("", key, opts).steps()) {
 		t.Run("failure after "+name, func(t *testing.T) {
-			_, err := Open(t.Context(), disk, key, OpenOptions{MountPoint: dir, failAfter: failAt(name)})
+			opts := opts
+			opts.failAfter = failAt(name)
+			_, err := Open(t.Context(), disk, key, opts)
 			require.ErrorIs(t, err, errInjected)
 			checkNothingLeft(t, dir)
 		})
 		t.Run("interrupt after "+name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			s, err := Open(ctx, disk, key, OpenOptions{MountPoint: dir, failAfter: cancelAt(name, cancel)})
+			opts := opts
+			opts.failAfter = cancelAt(name, cancel)
+			s, err := Open(ctx, disk, key, opts)
 			if name == "mount" {
 				require.NoError(t, err)
 				require.NoError(t, s.Close())
@@ -126,7 +140,7 @@ func TestOpenUndoesEveryStep(t *testing.T) {
 			checkNothingLeft(t, dir)
 		})
 	}
-	s, err = Open(t.Context(), disk, key, OpenOptions{MountPoint: dir})
+	s, err = Open(t.Context(), disk, key, opts)
 	require.NoError(t, err)
 	got, err := os.ReadFile(filepath.Join(dir, "f"))
 	require.NoError(t, err)

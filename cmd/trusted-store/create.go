@@ -12,6 +12,7 @@ func (a *app) create() *cobra.Command {
 		opts   storage.CreateOptions
 		force  bool
 		common storeFlags
+		tags   tagFlags
 	)
 	c := &cobra.Command{
 		Use:   "create DEVICE",
@@ -24,13 +25,24 @@ and when it is closed or the machine stops, the contents are gone for good.
 With --key it can be opened again.
 
 It returns as soon as the store can be used. The filesystem is small at first and
-grows to the whole device in the background; --wait waits for that.`,
+grows to the whole device in the background; --wait waits for that.
+
+With --tags memory the tags of all blocks are in this guest's memory instead of on
+the device: then an old block that the host puts back cannot be read (freshness).
+They take 32 bytes for each 4096 that the filesystem has, which grows as it fills.`,
 		Example: `  trusted-store create /dev/trusted_store
+  trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB --shrink
   trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images`,
 		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
+			if err := tags.apply(&opts); err != nil {
+				return cli.UsageError(err, c)
+			}
+			if err := a.showTagBudget(args[0], opts); err != nil {
+				return err
+			}
 			if force {
 				opts.Overwrite = storage.OverwriteAnything
 			}
@@ -53,6 +65,7 @@ grows to the whole device in the background; --wait waits for that.`,
 		},
 	}
 	common.add(c)
+	tags.add(c)
 	flags := c.Flags()
 	flags.BoolVar(&force, "force", false, "overwrite a device that holds a known signature")
 	flags.Uint64Var(&opts.Filesystem.BytesPerInode, "bytes-per-inode", 0, "one inode for each `BYTES` of the filesystem (default 16384 up to 64 GiB, 65536 up to 1 TiB, then 1048576)")

@@ -42,6 +42,7 @@ One process at a time grows a store: another one fails with status 6, or with
 		ValidArgsFunction: completeStores,
 	}
 	c.Flags().BoolVar(&opts.Follow, "wait", false, "wait while another process grows it")
+	c.Flags().BoolVar(&opts.AsUsed, "as-used", false, "only as far as the filesystem fills, with some room ahead, until the store is closed; for tags in memory")
 	return c
 }
 
@@ -61,6 +62,8 @@ func growth(s *storage.Status) string {
 		return ""
 	case g.Full():
 		return "has its full size of " + humanize.IBytes(g.Bytes)
+	case g.Grower != 0 && s.TagMemory != nil:
+		return fmt.Sprintf("has %s of %s, process %d grows it as it fills", humanize.IBytes(g.Bytes), humanize.IBytes(g.Target), g.Grower)
 	case g.Grower != 0:
 		return fmt.Sprintf("has %s of %s, process %d grows it", humanize.IBytes(g.Bytes), humanize.IBytes(g.Target), g.Grower)
 	}

@@ -47,16 +47,24 @@ Exit status 3 says that open would reject it, for no header, too.`,
 }
 
 func (a *app) writeInspection(i *storage.Inspection) error {
-	if err := i.Header.WriteText(a.out); err != nil || i.Superblock == nil {
+	if err := i.Header.WriteText(a.out); err != nil {
 		return err
+	}
+	fmt.Fprintf(a.out, "promises     %s\n", promises(i.Promises))
+	if i.Superblock == nil {
+		return nil
 	}
 	s := i.Superblock
 	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\nsuperblock version\t%d\n", s.Version)
+	fmt.Fprintf(t, "interleave\t2^%d sectors\n", s.Log2InterleaveSectors)
 	fmt.Fprintf(t, "tag size\t%d\n", s.TagSize)
 	fmt.Fprintf(t, "journal sections\t%d\n", s.JournalSections)
 	fmt.Fprintf(t, "provided sectors\t%d\n", s.ProvidedSectors)
 	fmt.Fprintf(t, "flags\t%#x\n", s.Flags)
+	fmt.Fprintf(t, "block size\t2^%d sectors\n", s.Log2SectorsPerBlock)
+	fmt.Fprintf(t, "bitmap bit\t2^%d blocks\n", s.Log2BlocksPerBitmapBit)
+	fmt.Fprintf(t, "recalculated\t%d sectors\n", s.RecalculateSector)
 	verdict := "accepted"
 	if !s.Accepted {
 		verdict = "rejected"

@@ -76,6 +76,9 @@ func runScripts(t *testing.T, dir string) {
 			test := e.T().(alone)
 			e.Values[theTest{}] = test
 			e.Setenv("DM_DISABLE_UDEV", os.Getenv("DM_DISABLE_UDEV")) // dmsetup's
+			if err := setHowTo(e); err != nil {
+				return err
+			}
 			e.Defer(func() { closeAllAfterFailure(test.T) })
 			return nil
 		},

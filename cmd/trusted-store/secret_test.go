@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
@@ -46,9 +47,14 @@ func TestKeyIsNowhere(t *testing.T) {
 		require.NoError(t, err, "%s", table)
 		require.Regexp(t, `(?m)^one: .* :96:logon:cryptsetup:[0-9a-f-]{36}-d0 `, string(table), "the key's name, not the key")
 		requireNoKey(t, "live table", string(table))
+		requireNoKey(t, "an error", runs(t, exitBusy, verb, slow, "--name", "two", "--mount", "none", "--key", source, "-v").stderr.String())
 		requireNoKey(t, "status", runs(t, exitDone, "status", "--json").stdout.String())
 		runs(t, exitDone, "close", "one")
 	}
+	wrong := "file:" + writeKey(t, strings.ToUpper(key)+"x")
+	requireNoKey(t, "the wrong key", runs(t, cli.ExitWrongKey, "open", slow, "--key", wrong, "-v").stderr.String())
+	refusal := runs(t, cli.ExitUsage, "create", slow, "--key", key).stderr.String() // in the place of its source
+	requireNoKey(t, "a refusal", refusal)
 	requireNoKey(t, "kernel's log", strings.Join(log.Lines(t), "\n"))
 }
 

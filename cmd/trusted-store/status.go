@@ -78,7 +78,7 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	for _, problem := range s.Problems {
 		line("PROBLEM", "%s", problem)
 	}
-	line("promises", "%s", promises(s))
+	line("promises", "%s", promises(s.Promises))
 	line("device", "%s", device(s))
 	line("type", "%s", s.Type)
 	line("uuid", "%s", s.UUID)
@@ -94,6 +94,9 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	}
 	line("filesystem", "%s", filesystem(s.Filesystem))
 	line("growth", "%s", growth(s))
+	if m := s.TagMemory; m != nil {
+		line("tag memory", "%s, at most %s", humanize.IBytes(m.Bytes), humanize.IBytes(m.Limit))
+	}
 	if s.Tags != "" {
 		line("integrity errors", "%s", s.IntegrityErrors)
 	}
@@ -110,11 +113,11 @@ func headline(s *storage.Status) string {
 	return string(s.State) + "; trusted-store close " + s.Name + " takes it away"
 }
 
-func promises(s *storage.Status) string {
+func promises(list []storage.Promise) string {
 	all := []storage.Promise{storage.Confidentiality, storage.IntegrityOfBlocks, storage.Freshness}
 	var kept, not []string
 	for _, p := range all {
-		if slices.Contains(s.Promises, p) {
+		if slices.Contains(list, p) {
 			kept = append(kept, string(p))
 		} else {
 			not = append(not, string(p))
@@ -148,7 +151,11 @@ func integrityText(s *storage.Status) string {
 	if s.Tags == "" {
 		return s.Integrity
 	}
-	return fmt.Sprintf("%s, tags on the %s, %s", s.Integrity, s.Tags, s.Journal)
+	where := "on the " + s.Tags
+	if s.TagMemory != nil {
+		where = "in " + s.Tags
+	}
+	return fmt.Sprintf("%s, tags %s, %s", s.Integrity, where, s.Journal)
 }
 
 func filesystem(f *storage.Filesystem) string {

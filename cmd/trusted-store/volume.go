@@ -15,10 +15,10 @@ import (
 
 func (a *app) volume() *cobra.Command {
 	c := &cobra.Command{
-		Use: "volume", Short: "Host side: make a backing file and attach it as a block device",
+		Use: "volume", Short: "Host side: make a backing file, attach it as a block device, write manifests",
 		RunE: cli.SubcommandNeeded,
 	}
-	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach())
+	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach(), a.volumeManifest())
 	return c
 }
 

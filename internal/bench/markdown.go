@@ -11,16 +11,16 @@ type column struct{ side, title string }
 var (
 	usableColumns = []column{
 		{floorSide, "bare ioctls, the floor"}, {librarySide, "`storage.Create`"},
-		{floorProcessSide, "the floor as a process"}, {oursSide, "`trusted-store create`"},
+		{floorProcessSide, "the floor as a process"}, {oursSide, "`trusted-store create`"}, {taggedSide, "`create --tags memory`"},
 		{cheapSide, "cryptsetup, cheap KDF"}, {costlySide, "cryptsetup, its KDF"}, {wipeSide, "cryptsetup, wiped"},
 		{plainSide, "dm-crypt alone"}, {rawSide, "raw disk"},
 	}
 	loadRows = []column{
-		{oursSide, "trusted-store"}, {layersSide, "its layers, no filesystem"}, {cheapSide, "cryptsetup + mkfs.ext4"},
+		{oursSide, "trusted-store"}, {taggedSide, "tags in memory"}, {layersSide, "its layers, no filesystem"}, {cheapSide, "cryptsetup + mkfs.ext4"},
 		{plainSide, "dm-crypt alone + ext4"}, {rawSide, "raw disk + ext4"},
 	}
 	memoryRows = []column{
-		{oursSide, "trusted-store, ephemeral"}, {keyedSide, "trusted-store, random key"},
+		{oursSide, "trusted-store, ephemeral"}, {taggedSide, "the same, tags in memory"}, {keyedSide, "trusted-store, random key"},
 		{cheapSide, "cryptsetup, cheap KDF"}, {costlySide, "cryptsetup, its KDF"},
 	}
 )

@@ -40,8 +40,10 @@ func (in *inside) memorySides(d disk) ([]side, error) {
 		return nil, err
 	}
 	o.watch, keyed.watch, keyed.title, keyed.key = true, true, keyedSide, key
-	sides := []side{o, keyed}
-	if d.bytes > in.plan.peer {
+	tagged := in.tagged(false) // as it is used: at full size it has its whole budget
+	tagged.watch = true
+	sides := []side{o, tagged, keyed}
+	if d.bytes > min(in.plan.peer, workSize) { // mke2fs of larger ones is at times killed for want of memory
 		return sides, nil
 	}
 	titles := []string{cheapSide}

@@ -15,9 +15,15 @@ type ours struct {
 	tool  string
 	whole bool   // wait for the full size
 	key   string // file; empty: ephemeral
+	tags  bool   // in memory
 }
 
 func (in *inside) ours() *ours { return &ours{title: oursSide, tool: in.tool} }
+
+// tagged is that side with its tags in memory; whole as in grown.
+func (in *inside) tagged(whole bool) *ours {
+	return &ours{title: taggedSide, tool: in.tool, whole: whole, tags: true}
+}
 
 // grown is a store whose filesystem has its full size when make returns.
 func (in *inside) grown() *ours { return &ours{title: oursSide, tool: in.tool, whole: true} }
@@ -33,6 +39,9 @@ func (o *ours) make(ctx context.Context, d disk, dir string) error {
 	}
 	if o.whole && dir != "" {
 		args = append(args, "--wait")
+	}
+	if o.tags {
+		args = append(args, "--tags", "memory", "--shrink", "--quiet")
 	}
 	if o.key != "" {
 		args = append(args, "--key", "file:"+o.key)

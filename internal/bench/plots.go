@@ -19,7 +19,7 @@ func (p panel) seconds(v float64) float64 {
 func (p panel) column(i, n int) float64 { return p.x + (float64(i)+0.5)/float64(n)*p.width }
 
 var plottedSides = []column{{wipeSide, "cryptsetup, wiped"}, {costlySide, "cryptsetup, its KDF"}, {cheapSide, "cryptsetup, cheap KDF"},
-	{oursSide, "trusted-store"}, {floorSide, "bare ioctls"}, {rawSide, "raw disk"}}
+	{oursSide, "trusted-store"}, {taggedSide, "tags in memory"}, {floorSide, "bare ioctls"}, {rawSide, "raw disk"}}
 
 // plotUsable shows the time to usable over the size of the disk.
 func (r *results) plotUsable() string {
@@ -33,7 +33,7 @@ func (r *results) plotUsable() string {
 		}
 	}
 	for i, s := range plottedSides {
-		x := 60 + float64(i)*157
+		x := 40 + float64(i)*137
 		d.dot(x, 440, colors[s.side], true)
 		d.text(x+10, 444, "start", "black", s.title, "")
 	}
@@ -76,7 +76,7 @@ func (r *results) plotLoads() string {
 		d.ratios(p, r, run.name)
 	}
 	for i, s := range loadRows {
-		x := 40 + float64(i)*190
+		x := 40 + float64(i)*158
 		d.rect(x, 365, 12, 12, colors[s.side])
 		d.text(x+17, 375, "start", "black", s.title, "")
 	}
@@ -97,8 +97,8 @@ func (d *drawing) ratios(p panel, r *results, run string) {
 		d.text(p.column(i, len(measures)), p.y+p.height+18, "middle", "black", m.title, "")
 		for j, s := range loadRows {
 			ratio := spreadOf(r.of(run, m.side, s.side, 0)).over(base)
-			x := p.column(i, len(measures)) + (float64(j)-2.5)*15
-			d.bar(p, x, 13, ratio, mostShown, colors[s.side])
+			x := p.column(i, len(measures)) + (float64(j)-3)*13
+			d.bar(p, x, 11, ratio, mostShown, colors[s.side])
 		}
 	}
 }

@@ -27,7 +27,7 @@ func random(ctx context.Context, in *inside) error {
 	if err != nil {
 		return err
 	}
-	return in.turns(ctx, []side{in.grown(), p, plain(d.bytes), &raw{seed: d.bytes}}, d.bytes, func(s side) (map[string]float64, error) {
+	return in.turns(ctx, []side{in.grown(), in.tagged(true), p, plain(d.bytes), &raw{seed: d.bytes}}, d.bytes, func(s side) (map[string]float64, error) {
 		values := map[string]float64{}
 		_, err := in.with(ctx, s, d, in.mountPoint(), func() (err error) {
 			name := in.mountPoint() + "/random"

@@ -28,6 +28,7 @@ type side interface {
 const (
 	oursSide         = "trusted-store"
 	keyedSide        = "keyed"
+	taggedSide       = "tags-memory"
 	librarySide      = "library"
 	floorSide        = "floor"
 	floorProcessSide = "floor-process"

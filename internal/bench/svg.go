@@ -46,4 +46,5 @@ func (d *drawing) end() string { return d.String() + "</svg>\n" }
 var colors = map[string]string{
 	oursSide: "#0072b2", librarySide: "#56b4e9", floorSide: "#000000", cheapSide: "#e69f00", costlySide: "#d55e00",
 	wipeSide: "#cc79a7", plainSide: "#009e73", rawSide: "#999999", layersSide: "#56b4e9", keyedSide: "#e69f00",
+	taggedSide: "#8c510a",
 }

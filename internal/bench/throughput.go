@@ -29,7 +29,7 @@ func throughput(ctx context.Context, in *inside) error {
 	}
 	layers := in.ours()
 	layers.title = layersSide
-	sides := []side{in.grown(), layers, p, plain(d.bytes), &raw{seed: d.bytes}}
+	sides := []side{in.grown(), in.tagged(true), layers, p, plain(d.bytes), &raw{seed: d.bytes}}
 	return in.turns(ctx, sides, d.bytes, func(s side) (map[string]float64, error) {
 		return in.load(ctx, s, d)
 	})

@@ -1,0 +1,176 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/trusted-store/trusted-store/internal/dm"
+)
+
+// VerifyScope says what [Verify] reads.
+type VerifyScope uint8
+
+const (
+	// VerifyUsed reads what the filesystem has in use and was written: files,
+	// directories and its own blocks. It is the zero value.
+	VerifyUsed VerifyScope = iota
+	// VerifyAll reads the whole mapping. That is right only where each block was
+	// written once, as cryptsetup does when it formats with integrity: blocks that
+	// nobody has ever written cannot be read.
+	VerifyAll
+)
+
+// String returns "used" or "all".
+func (s VerifyScope) String() string {
+	if s == VerifyAll {
+		return "all"
+	}
+	return "used"
+}
+
+// MarshalText returns the same, for JSON.
+func (s VerifyScope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// VerifyOptions are what [Verify] may be told.
+type VerifyOptions struct {
+	Scope VerifyScope
+	// Logger is as in [CreateOptions].
+	Logger *slog.Logger
+	// Progress is told how much was read. Nil: nobody. It must not block.
+	Progress func(Progress)
+}
+
+// Verification is what [Verify] found.
+type Verification struct {
+	Name  string      `json:"name"`
+	Scope VerifyScope `json:"scope"`
+	// Authenticated is false for a volume without integrity: there a changed block
+	// reads as noise, and only what the device itself cannot read is found.
+	Authenticated bool   `json:"authenticated"`
+	Bytes         uint64 `json:"bytes"` // that were read
+	// Complete is false when there may be more: after 65,536 unreadable blocks
+	// Verify stops, and where blocks cannot be read that say what else is in use.
+	Complete        bool         `json:"complete"`
+	UnreadableBytes uint64       `json:"unreadable_bytes"`
+	Unreadable      []Unreadable `json:"unreadable"` // ascending
+}
+
+// Unreadable is a run of the mapping that cannot be read, in whole blocks of 4096
+// bytes. Sectors have 512 bytes.
+type Unreadable struct {
+	Sector  uint64          `json:"sector"`
+	Sectors uint64          `json:"sectors"`
+	Cause   UnreadableCause `json:"cause"`
+	// Inode is that of the file whose contents it holds; 0: none, or not known.
+	Inode uint64 `json:"inode,omitempty"`
+}
+
+// UnreadableCause says why a block cannot be read.
+type UnreadableCause string
+
+const (
+	// Unauthentic: the device returned something that is not what was written
+	// there.
+	Unauthentic UnreadableCause = "does not authenticate"
+	// DeviceFailed: the device returned nothing.
+	DeviceFailed UnreadableCause = "input/output error"
+)
+
+// Verify reads what is on a live store, and reports each block that cannot be
+// read, also where nobody would have looked for years. nameOrDir is as for
+// [Close]. The error is [ErrIntegrity] when there was any, together with the
+// Verification.
+//
+// A store is not wiped when it is made: a block that was never written has no
+// valid tag, and reading it would fail. So Verify asks the filesystem what was
+// written, and reads that and no more: what was freed or only reserved is left
+// out. The store may be in use meanwhile; it is synced, and what fails is
+// looked at once more. What is written while Verify runs may be left out.
+//
+// It shows what the device returns now. Tags that the kernel has in its buffers,
+// for some minutes after they were used, are not read again, and with tags on the
+// device an old block with its old tag is authentic.
+//
+// It needs root, 1 MiB of memory for each of a few reads at once and 32 MiB for
+// each TiB in use. When a persistent store is mounted it needs Linux 5.14.
+func Verify(ctx context.Context, nameOrDir string, opts VerifyOptions) (*Verification, error) {
+	v, err := verifyStore(ctx, nameOrDir, opts)
+	return v, failure("verify", nameOrDir, "", err)
+}
+
+func verifyStore(ctx context.Context, nameOrDir string, opts VerifyOptions) (*Verification, error) {
+	live, err := findLive(nameOrDir)
+	if err != nil {
+		return nil, err
+	}
+	v, err := newVerifier(live, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	if err := v.verify(ctx); err != nil {
+		return nil, err
+	}
+	return &v.found, v.found.err()
+}
+
+// findLive finds a live store whose encryption layer is there.
+func findLive(nameOrDir string) (*live, error) {
+	control, err := openControl()
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	name, err := resolveName(control, nameOrDir)
+	if err != nil {
+		return nil, err
+	}
+	live, err := readLive(control, name)
+	if err == nil && live.crypt == nil {
+		err = refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
+	}
+	return live, err
+}
+
+func (v *Verification) err() error {
+	if len(v.Unreadable) == 0 {
+		return nil
+	}
+	hint := "the contents of these blocks are lost; no file has them, or it is not known which"
+	if slices.ContainsFunc(v.Unreadable, func(u Unreadable) bool { return u.Inode != 0 }) {
+		hint = "find DIR -xdev -inum INODE names a file; its contents there are lost"
+	}
+	blocks := v.UnreadableBytes / blockSize
+	if blocks == 1 {
+		return refuse(ErrIntegrity, hint, "1 block of %d bytes cannot be read", blockSize)
+	}
+	return refuse(ErrIntegrity, hint, "%d blocks of %d bytes cannot be read", blocks, blockSize)
+}
+
+// add appends a block, to the run before it where that is the same.
+func (v *Verification) add(block uint64, cause UnreadableCause, inode uint64) {
+	const sectors = blockSize / sectorSize
+	v.UnreadableBytes += blockSize
+	if n := len(v.Unreadable); n > 0 {
+		last := &v.Unreadable[n-1]
+		if last.Sector+last.Sectors == block*sectors && last.Cause == cause && last.Inode == inode {
+			last.Sectors += sectors
+			return
+		}
+	}
+	v.Unreadable = append(v.Unreadable, Unreadable{block * sectors, sectors, cause, inode})
+}
+
+// String says where, why, and in which file.
+func (u Unreadable) String() string {
+	text := fmt.Sprintf("sectors %d to %d: %s", u.Sector, u.Sector+u.Sectors-1, u.Cause)
+	if u.Inode != 0 {
+		text += fmt.Sprintf(", inode %d", u.Inode)
+	}
+	return text
+}
+
+// path returns the node of the upper mapping.
+func (l *live) path() string { return dm.Path(l.crypt.info.Name) }
