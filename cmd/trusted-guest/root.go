@@ -27,6 +27,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 func (a *app) root() *cobra.Command {
 	root := cli.Root("trusted-guest", "Trusted storage for the agent of a confidential guest", long, a.out, a.err)
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON, and logs as JSON lines")
-	root.AddCommand(a.serve())
+	root.AddCommand(a.serve(), a.pull(), a.image())
 	return root
 }

@@ -44,6 +44,15 @@ var statuses = []struct {
 	{storage.ErrNotSupported, ExitNotSupported},
 }
 
+// ExitsWith gives a status to an error of a package that not every command has.
+// It is called before a command runs.
+func ExitsWith(err error, status int) {
+	statuses = append(statuses, struct {
+		err    error
+		status int
+	}{err, status})
+}
+
 // ExitStatus is the exit status that a command ends with after err.
 func ExitStatus(err error) int {
 	if err == nil {

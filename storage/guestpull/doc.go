@@ -1,0 +1,49 @@
+// Package guestpull pulls container images inside a guest onto a store, and
+// mounts them.
+//
+//	images := guestpull.New(storage.DefaultMountPoint, guestpull.Options{})
+//	image, err := images.Pull(ctx, "registry.example/app:1", guestpull.PullOptions{Bundle: bundle})
+//	…
+//	err = images.Release(ctx, bundle)
+//
+// # What is on the store
+//
+//	layers/N                       one unpacked layer, in the form of the kernel's overlay
+//	overlay/ID/{upperdir,workdir}  what is written in one bundle
+//	images.json                    what of it is whole
+//	lock                           held by the process that works on it
+//
+// Layers are streamed, three at a time, and decompressed (gzip, zstd) on the way:
+// nothing compressed reaches the disk. Layers that images have in common, with all
+// below them, are there once. The index is replaced in one step once everything
+// it speaks of is on the disk; what a process that died left beside it is removed
+// by the next.
+//
+// # What is checked
+//
+// The digests of manifest, config and every layer, and the diff_id of what each
+// unpacks to. Refused with [ErrRejected] are names outside of the layer, hard
+// links out of it, manifests and configs of more than 4 MiB, zstd windows above 32
+// MiB. What layers unpack to is bounded by the size of the store: [ErrNoRoom]. A
+// registry that says nothing for 30 seconds, breaks off, or leads from TLS to
+// plain http is left: [ErrRegistry]. After any of these nothing of the pull is on
+// the store.
+//
+// A name with a tag is what the registry says it is. A name with a digest is
+// that very image, whoever serves it. Signatures are not checked here.
+//
+// # Differences from the layer's archive
+//
+// Extended attributes trusted.* of an archive are left out: they belong to the
+// kernel's overlay. Attributes that the store's filesystem does not have are left
+// out, too; ext4 has them all.
+//
+// # Processes
+//
+// Calls on one [Images] run at the same time and share layers that are under way.
+// Another process, or another Images of the same directory, waits until they are
+// through. It needs root and, for bundles, overlay in the kernel. It runs no other
+// program.
+//
+// Sizes are bytes. Errors are [storage.Error].
+package guestpull

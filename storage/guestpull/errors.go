@@ -1,0 +1,136 @@
+package guestpull
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"golang.org/x/sys/unix"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/trusted-store/trusted-store/storage"
+)
+
+// What a caller can decide on, beside the errors of package storage. Every error
+// of this package is a [storage.Error] and matches its cause with [errors.Is].
+var (
+	// ErrRejected: something of the image is not what its digest says, or is
+	// what no image may hold.
+	ErrRejected = errors.New("image rejected")
+	// ErrNoRoom: the image does not fit on the store.
+	ErrNoRoom = errors.New("no room on the store")
+	// ErrNoSuchImage: the registry has no such image, or not for the platform;
+	// or there is none such on the store.
+	ErrNoSuchImage = errors.New("no such image")
+	// ErrUnauthorized: the registry wants other credentials.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrRegistry: the registry cannot be reached, fails, stalls or broke off.
+	ErrRegistry = errors.New("registry failed")
+)
+
+// refusal explains itself, with its kind and hint.
+type refusal struct {
+	kind error
+	hint string
+	err  error
+}
+
+func (r *refusal) Error() string   { return r.err.Error() }
+func (r *refusal) Unwrap() []error { return []error{r.kind, r.err} }
+
+func refuse(kind error, hint, format string, args ...any) error {
+	return &refusal{kind, hint, fmt.Errorf(format, args...)}
+}
+
+// failure makes a storage.Error of err, unless it is one already.
+func failure(op, what, step string, err error) error {
+	if already := new(storage.Error); err == nil || errors.As(err, &already) {
+		return err
+	}
+	e := &storage.Error{Op: op, What: what, Step: step, Kind: kindOf(err), Err: err}
+	if own := new(refusal); errors.As(err, &own) {
+		e.Hint = own.hint
+	}
+	if e.Hint == "" {
+		e.Hint = hints[e.Kind]
+	}
+	return e
+}
+
+var hints = map[error]string{
+	ErrNoRoom:       "give the store a larger device, or remove images from it",
+	ErrUnauthorized: "name a docker config with credentials for the registry",
+	ErrNoSuchImage:  "check the name, and that the registry has it for this platform",
+}
+
+// ours are kinds that something below chose already.
+var ours = []error{ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
+	storage.ErrInvalid, storage.ErrBusy, storage.ErrNotSupported}
+
+// kinds maps what the packages below return to ours, the first match wins.
+var kinds = []struct{ below, kind error }{
+	{errdef.ErrNotFound, ErrNoSuchImage},
+	{auth.ErrBasicCredentialNotFound, ErrUnauthorized},
+	{unix.ENOSPC, ErrNoRoom},
+	{unix.EDQUOT, ErrNoRoom},
+	{unix.EILSEQ, storage.ErrIntegrity},
+	{unix.EBUSY, storage.ErrBusy},
+	{unix.ENODEV, storage.ErrNotSupported},
+	{unix.ENOMEM, storage.ErrNotSupported},
+	{unix.EPERM, storage.ErrInvalid},
+	{unix.EACCES, storage.ErrInvalid},
+	{unix.ENOTDIR, storage.ErrInvalid},
+	{unix.EROFS, storage.ErrUnsuitable},
+}
+
+func kindOf(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	for _, kind := range ours {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.below) {
+			return k.kind
+		}
+	}
+	return kindOfAnswer(err)
+}
+
+// kindOfAnswer is the kind of what came, or did not come, from the network.
+func kindOfAnswer(err error) error {
+	var answer *errcode.ErrorResponse
+	var network net.Error
+	switch {
+	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
+		return ErrUnauthorized
+	case errors.As(err, &answer), errors.As(err, &network):
+		return ErrRegistry
+	}
+	return nil
+}
+
+// faultOfLayer makes err, which ended the unpacking of a layer, the layer's
+// fault unless it is known to be somebody else's.
+func faultOfLayer(err error) error {
+	if kind := kindOf(err); errors.Is(err, context.Canceled) || kind != nil && !errors.Is(err, unix.ENOTDIR) {
+		return err
+	}
+	for _, host := range []error{unix.EIO, unix.EMFILE, unix.ENFILE, unix.EUCLEAN} {
+		if errors.Is(err, host) {
+			return err
+		}
+	}
+	if errors.Is(err, tar.ErrHeader) {
+		return refuse(ErrRejected, "", "it is no tar archive: %w", err)
+	}
+	return refuse(ErrRejected, "", "%w", err)
+}

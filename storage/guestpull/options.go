@@ -1,0 +1,82 @@
+package guestpull
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options are what [New] may be told. The zero value pulls anonymously, for
+// this machine's platform, over TLS.
+type Options struct {
+	// AuthFile is a docker config (config.json) with credentials in it.
+	// Programs that it names as credential helpers are not run. Empty:
+	// anonymous.
+	AuthFile string
+	// PlainHTTP allows http without TLS to any registry. Without it only a
+	// registry on a loopback address is spoken to so.
+	PlainHTTP bool
+	// Platform is as "linux/arm64/v8". Empty: linux on this machine's CPU.
+	Platform string
+	// IdleTimeout is how long a registry may be silent. 0: 30 seconds.
+	IdleTimeout time.Duration
+	// MaxBytes bounds what the layers of one image unpack to. 0: what the store
+	// can hold, once it has grown to its device.
+	MaxBytes uint64
+	// Logger gets warnings, and what was done at level Debug. Nil: no log.
+	Logger *slog.Logger
+}
+
+// PullOptions are what [Images.Pull] may be told.
+type PullOptions struct {
+	// Bundle, when set, is the directory in which the image is mounted at
+	// rootfs; an absolute path.
+	Bundle string
+	// Progress is told how far each layer is. Nil: nobody. It is called from
+	// several goroutines at once and must not block.
+	Progress func(Progress)
+}
+
+// LayerState says what is done with a layer.
+type LayerState string
+
+// The states of a layer, in this order.
+const (
+	LayerPulling  LayerState = "pulling"
+	LayerDone     LayerState = "done"
+	LayerExisting LayerState = "exists" // on the store already, or being pulled for another image
+)
+
+// Progress is one report of how far one layer is.
+type Progress struct {
+	Number, Of  int    // counted from 1, the lowest first
+	Digest      string // of the compressed layer
+	State       LayerState
+	Done, Total int64 // compressed bytes
+}
+
+const (
+	defaultIdle = 30 * time.Second
+	// parallel is how many layers of one image are pulled at a time.
+	parallel = 3
+	// maxMetadata bounds a manifest, an index and a config, in bytes.
+	maxMetadata = 4 << 20
+	// maxLayers is what the kernel's overlay takes.
+	maxLayers = 500
+	// maxWindow bounds the memory that a zstd layer may ask for.
+	maxWindow = 32 << 20
+)
+
+func (o *Options) setDefaults() {
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = defaultIdle
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func (o *PullOptions) setDefaults() {
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+}
