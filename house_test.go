@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"storage/guestpull/handover": {},
 
 	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
-	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "internal/cli"},
+	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "internal/cli"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/secret"},
 	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover"},
 	"storage/protocol/cdh":    {},

@@ -52,12 +52,18 @@ is not what its digest says, or what no image may hold; 7 no room on the store.`
 	flags := c.Flags()
 	addStoreFlag(c, &store)
 	flags.StringVar(&pull.Bundle, "bundle", "", "mount it at rootfs in `DIR`")
-	flags.StringVar(&opts.AuthFile, "auth", "", "docker config `FILE` with credentials")
 	flags.StringVar(&opts.Platform, "platform", "", "`OS/ARCH[/VARIANT]` (default linux on this machine's CPU)")
-	flags.BoolVar(&opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
-	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
+	addRegistryFlags(c, &opts)
 	flags.Uint64Var(&opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more `BYTES` (default what the store can hold)")
 	return c
+}
+
+// addRegistryFlags are those of verbs that speak to a registry.
+func addRegistryFlags(c *cobra.Command, opts *guestpull.Options) {
+	flags := c.Flags()
+	flags.StringVar(&opts.AuthFile, "auth", "", "docker config `FILE` with credentials")
+	flags.BoolVar(&opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
+	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
 }
 
 func addStoreFlag(c *cobra.Command, store *string) {

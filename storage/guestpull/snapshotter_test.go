@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,12 +16,14 @@ import (
 
 	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/image-spec/identity"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/trusted-store/trusted-store/storage/guestpull"
 	"github.com/trusted-store/trusted-store/storage/guestpull/handover"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
@@ -41,12 +44,14 @@ func inGuest(t *testing.T) {
 	}
 }
 
-// pulledImage is an image as containerd sees it: two layers, of which a proxying
-// snapshotter gets no byte.
-var pulledImage = struct {
+// hostImage is an image as containerd sees it, of which a proxying snapshotter gets
+// no byte.
+type hostImage struct {
 	ref, manifest  string
 	layers, chains []string
-}{
+}
+
+var pulledImage = hostImage{
 	ref:      "127.0.0.1:5000/large-image:v1",
 	manifest: testDigest('f'),
 	layers:   []string{testDigest('1'), testDigest('2')},
@@ -63,7 +68,7 @@ func testDigest(digit byte) string { return "sha256:" + strings.Repeat(string(di
 // which it can arrive in the guest.
 func TestSnapshotterHandsOver(t *testing.T) {
 	inGuest(t)
-	mount := writableLayer(t, startSnapshotter(t, configOfHowTo(t)))
+	mount := writableLayer(t, startSnapshotter(t, configOfHowTo(t)), pulledImage)
 	require.Equal(t, "fuse.nydus-overlayfs", mount.Type)
 	require.Equal(t, "overlay", mount.Source)
 
@@ -87,6 +92,37 @@ func TestSnapshotterHandsOver(t *testing.T) {
 	require.Equal(t, pull, received)
 }
 
+// What the real snapshotter hands over ends as an image that is mounted in the
+// guest, pulled from its registry onto a store: the host has not seen a byte of it.
+func TestSnapshotterEndsInAnOverlay(t *testing.T) {
+	inGuest(t)
+	kernel(t)
+	reg := newRegistry(t, t.TempDir())
+	b := newImage(t, reg)
+	for i := range 3 {
+		b.layer(func(l *layerBuilder) { l.fill(fmt.Sprint("data", i), uint64(i), 20, mib) })
+	}
+	name, manifest := reg.push(t, "large-image:v1", b.image)
+	image := hostImage{ref: name, manifest: manifest.String()}
+	for _, chain := range identity.ChainIDs(slices.Clone(b.image.DiffIDs)) {
+		image.chains = append(image.chains, chain.String())
+	}
+	for _, layer := range b.image.Layers {
+		image.layers = append(image.layers, layer.Digest.String())
+	}
+	mount := writableLayer(t, startSnapshotter(t, configOfHowTo(t)), image)
+	pull, err := handover.FromMount(mount.Options, map[string]string{
+		"io.kubernetes.cri.image-name": name, "io.kubernetes.cri.container-type": "container",
+	})
+	require.NoError(t, err)
+
+	images := guestpull.New(newStore(t, 64*mib), guestpull.Options{})
+	mounted, err := images.Pull(t.Context(), pull.Image, guestpull.PullOptions{Bundle: newBundle(t, images)})
+	require.NoError(t, err)
+	require.Equal(t, manifest, mounted.Digest)
+	requireTree(t, b.tree, readTree(t, mounted.RootFS))
+}
+
 // The lines of the configuration are all needed, and so is what the how-to has
 // containerd send.
 func TestSnapshotterMisconfigured(t *testing.T) {
@@ -100,7 +136,7 @@ func TestSnapshotterMisconfigured(t *testing.T) {
 			require.NotEqual(t, configOfHowTo(t), config)
 			client, err := trySnapshotter(t, config)
 			if err == nil {
-				_, err = prepareWritable(t, client)
+				_, err = prepareWritable(t, client, pulledImage)
 			}
 			require.ErrorContains(t, err, says)
 		})
@@ -202,33 +238,33 @@ func dialSnapshotter(t *testing.T, ended chan error) (snapshotsapi.SnapshotsClie
 }
 
 // writableLayer does what containerd does for a container.
-func writableLayer(t *testing.T, client snapshotsapi.SnapshotsClient) *types.Mount {
+func writableLayer(t *testing.T, client snapshotsapi.SnapshotsClient, image hostImage) *types.Mount {
 	t.Helper()
-	mount, err := prepareWritable(t, client)
+	mount, err := prepareWritable(t, client, image)
 	require.NoError(t, err)
 	return mount
 }
 
 // prepareWritable offers each layer, as a pull does, and asks for the mount of a
 // container on top of them. A host that would do the work itself is an error.
-func prepareWritable(t *testing.T, client snapshotsapi.SnapshotsClient) (*types.Mount, error) {
+func prepareWritable(t *testing.T, client snapshotsapi.SnapshotsClient, image hostImage) (*types.Mount, error) {
 	t.Helper()
 	parent := ""
-	for i, layer := range pulledImage.layers {
+	for i, layer := range image.layers {
 		_, err := client.Prepare(t.Context(), &snapshotsapi.PrepareSnapshotRequest{
-			Key: fmt.Sprintf("extract-%d %s", i, pulledImage.chains[i]), Parent: parent,
+			Key: fmt.Sprintf("extract-%d %s", i, image.chains[i]), Parent: parent,
 			Labels: map[string]string{
-				"containerd.io/snapshot.ref":                 pulledImage.chains[i],
-				"containerd.io/snapshot/cri.image-ref":       pulledImage.ref,
+				"containerd.io/snapshot.ref":                 image.chains[i],
+				"containerd.io/snapshot/cri.image-ref":       image.ref,
 				"containerd.io/snapshot/cri.layer-digest":    layer,
-				"containerd.io/snapshot/cri.manifest-digest": pulledImage.manifest,
-				"containerd.io/snapshot/cri.image-layers":    strings.Join(pulledImage.layers[i:], ","),
+				"containerd.io/snapshot/cri.manifest-digest": image.manifest,
+				"containerd.io/snapshot/cri.image-layers":    strings.Join(image.layers[i:], ","),
 			},
 		})
 		if status.Code(err) != codes.AlreadyExists { // by which it says that no pull is needed
 			return nil, fmt.Errorf("layer %d: the host is to unpack it (%w)", i, errHostUnpacks)
 		}
-		parent = pulledImage.chains[i]
+		parent = image.chains[i]
 	}
 	reply, err := client.Prepare(t.Context(), &snapshotsapi.PrepareSnapshotRequest{Key: "container", Parent: parent})
 	if err != nil {
