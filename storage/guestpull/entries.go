@@ -14,11 +14,13 @@ type entries struct {
 	bytes   int64 // of regular files
 	known   map[string]bool
 	implied map[string]bool
-	root    *tar.Header // what the layer says of the root directory itself
+	root    *tar.Header            // what the layer says of the root directory itself
+	powers  map[string]*tar.Header // of programs with capabilities, setuid or setgid
 }
 
 func newEntries(b *budget) *entries {
-	return &entries{budget: b, known: map[string]bool{".": true}, implied: map[string]bool{".": true}}
+	return &entries{budget: b, known: map[string]bool{".": true}, implied: map[string]bool{".": true},
+		powers: map[string]*tar.Header{}}
 }
 
 // check refuses what no image needs and an attacker would try. Symbolic links
@@ -38,7 +40,26 @@ func (e *entries) check(h *tar.Header) (accept bool, err error) {
 		e.bytes += h.Size
 	}
 	e.remember(name, h)
+	e.keepPowers(name, h)
 	return true, nil
+}
+
+const capability = paxXattr + "security.capability"
+
+// keepPowers makes the entry of a hard link say what the file's own said. Not every
+// maker of archives repeats it, and to change the owner of a file, as is done for
+// each of its names, takes capabilities and setuid away.
+func (e *entries) keepPowers(name string, h *tar.Header) {
+	own := h
+	if h.Typeflag == tar.TypeLink {
+		own = e.powers[filepath.Clean(h.Linkname)]
+	}
+	delete(e.powers, name)
+	if own == nil || own.Mode&0o6000 == 0 && own.PAXRecords[capability] == "" || own.Typeflag != tar.TypeReg {
+		return
+	}
+	e.powers[name] = own
+	h.Mode, h.Uid, h.Gid, h.PAXRecords = own.Mode, own.Uid, own.Gid, own.PAXRecords
 }
 
 func (e *entries) remember(name string, h *tar.Header) {

@@ -83,6 +83,31 @@ func TestPull(t *testing.T) {
 	nothingLeft(t, store)
 }
 
+// A program keeps its capabilities and its setuid bit, however many names it has.
+func TestPowersOfHardLinks(t *testing.T) {
+	kernel(t)
+	const value = "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	reg := newRegistry(t, t.TempDir())
+	b := newImage(t, reg)
+	b.layer(func(l *layerBuilder) {
+		l.write(tar.Header{Name: "ping", Typeflag: tar.TypeReg, Mode: 0o4755, Uid: 1, Gid: 2, Size: 4,
+			PAXRecords: map[string]string{"SCHILY.xattr.security.capability": value}}, strings.NewReader("ping"))
+		l.write(tar.Header{Name: "ping4", Typeflag: tar.TypeLink, Linkname: "ping", Mode: 0o644}, nil)
+		l.write(tar.Header{Name: "ping6", Typeflag: tar.TypeLink, Linkname: "./ping4"}, nil)
+	})
+	name, _ := reg.push(t, "app:1", b.image)
+	images := guestpull.New(newStore(t, 64*mib), guestpull.Options{})
+	image, err := images.Pull(t.Context(), name, guestpull.PullOptions{Bundle: newBundle(t, images)})
+	require.NoError(t, err)
+	for _, program := range []string{"ping", "ping4", "ping6"} {
+		path := filepath.Join(image.RootFS, program)
+		require.Equal(t, map[string]string{"security.capability": value}, attributes(t, path), program)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, os.ModeSetuid|0o755, info.Mode(), program)
+	}
+}
+
 // progressLog is what a pull told of its layers.
 type progressLog struct {
 	mu   sync.Mutex
