@@ -1,6 +1,7 @@
 package guestpull_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -62,10 +63,10 @@ func nothingLeft(t *testing.T, store string) {
 	}
 }
 
-// bundle returns a bundle that is released when the test ends.
+// newBundle returns a bundle that is released when the test ends.
 func newBundle(t *testing.T, images *guestpull.Images) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "bundle")
-	t.Cleanup(func() { require.NoError(t, images.Release(t.Context(), dir)) })
+	t.Cleanup(func() { require.NoError(t, images.Release(context.Background(), dir)) })
 	return dir
 }
