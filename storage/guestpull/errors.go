@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/url"
 
 	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/errdef"
@@ -108,14 +108,23 @@ func kindOf(err error) error {
 // kindOfAnswer is the kind of what came, or did not come, from the network.
 func kindOfAnswer(err error) error {
 	var answer *errcode.ErrorResponse
-	var network net.Error
+	var request *url.Error
 	switch {
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return ErrUnauthorized
-	case errors.As(err, &answer), errors.As(err, &network):
+	case errors.As(err, &answer), errors.As(err, &request):
 		return ErrRegistry
 	}
 	return nil
+}
+
+// notWhatWasAsked is the kind of an answer that the registry's client refuses: of
+// another size or digest than was asked for.
+func notWhatWasAsked(err error) error {
+	if err == nil || kindOf(err) != nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return refuse(ErrRejected, "", "%w", err)
 }
 
 // faultOfLayer makes err, which ended the unpacking of a layer, the layer's

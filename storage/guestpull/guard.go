@@ -21,7 +21,7 @@ var errStalled = errors.New("stalled")
 // RoundTrip is part of http.RoundTripper.
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.URL.Scheme != "https" && !g.plainHTTP && !isLoopback(request.URL.Hostname()) {
-		return nil, refuse(ErrRegistry, "ask for plain http if that network is trusted", "%s leads to %s, without TLS", request.Host, request.URL.Redacted())
+		return nil, refuse(ErrRegistry, "ask for plain http if that network is trusted", "it leads to %s, which is without TLS", request.URL.Redacted())
 	}
 	ctx, cancel := context.WithCancelCause(request.Context())
 	timer := time.AfterFunc(g.idle, func() { cancel(errStalled) })

@@ -2,6 +2,7 @@ package guestpull_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -19,7 +20,10 @@ import (
 const pullerVariable = "TRUSTED_STORE_TEST_PULL"
 
 func puller(store string) {
-	_, err := guestpull.New(store, guestpull.Options{}).Pull(context.Background(), os.Args[1], guestpull.PullOptions{Bundle: os.Args[2]})
+	image, err := guestpull.New(store, guestpull.Options{}).Pull(context.Background(), os.Args[1], guestpull.PullOptions{Bundle: os.Args[2]})
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(image)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -33,8 +37,8 @@ func TestKilledPull(t *testing.T) {
 	kernel(t)
 	reg := newRegistry(t, t.TempDir())
 	b := newImage(t, reg)
-	for i := range 8 {
-		b.layer(func(l *layerBuilder) { l.fill(fmt.Sprint("d", i), uint64(i), 100, 2*mib) })
+	for i := range 6 {
+		b.layer(func(l *layerBuilder) { l.fill(fmt.Sprint("d", i), uint64(i), 100, mib) })
 	}
 	name, _ := reg.push(t, "app:1", b.image)
 	store := newStore(t, 128*mib)
@@ -60,7 +64,7 @@ func TestKilledPull(t *testing.T) {
 	}
 	release()
 	require.NoError(t, images.Prune(t.Context()))
-	for range 6 {
+	for range 4 {
 		c := launch()
 		time.Sleep(time.Duration(rand.Int64N(int64(took))))
 		require.NoError(t, c.Process.Kill())

@@ -63,7 +63,7 @@ func nothingLeft(t *testing.T, store string) {
 	}
 }
 
-// bundle returns a bundle that is released when the test ends.
+// newBundle returns a bundle that is released when the test ends.
 func newBundle(t *testing.T, images *guestpull.Images) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "bundle")

@@ -56,7 +56,7 @@ func resolve(ctx context.Context, repo *remote.Repository, ref reference.Named, 
 func top(ctx context.Context, repo *remote.Repository, ref reference.Named) (ocispec.Descriptor, []byte, error) {
 	d, body, err := repo.FetchReference(ctx, tagOrDigest(ref))
 	if err != nil {
-		return d, nil, err
+		return d, nil, notWhatWasAsked(err)
 	}
 	defer body.Close()
 	if pinned, ok := ref.(reference.Digested); ok {

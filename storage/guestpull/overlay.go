@@ -1,6 +1,7 @@
 package guestpull
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,23 +37,25 @@ func mountOverlay(store, id string, dirs []int, rootfs string) error {
 }
 
 // mountIn mounts an overlay whose paths are relative to dir. The working
-// directory is that of one thread, which ends with it.
+// directory is that of one thread, which no other goroutine gets.
 func mountIn(dir, rootfs, options string) error {
 	result := make(chan error)
 	go func() {
-		runtime.LockOSThread() // never unlocked: no other goroutine gets this thread
+		runtime.LockOSThread() // never unlocked
 		result <- mountHere(dir, rootfs, options)
 	}()
 	return <-result
 }
 
-func mountHere(dir, rootfs, options string) error {
+func mountHere(dir, rootfs, options string) (err error) {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
 	if err := unix.Chdir(dir); err != nil {
 		return &os.PathError{Op: "chdir", Path: dir, Err: err}
 	}
+	// The process's first thread does not end, and would keep the store in use.
+	defer func() { err = errors.Join(err, unix.Chdir("/")) }()
 	if err := unix.Mount("overlay", rootfs, "overlay", 0, options); err != nil {
 		return &os.PathError{Op: "mount overlay", Path: rootfs, Err: err}
 	}

@@ -117,7 +117,7 @@ func (p *pull) pullLayers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.files, p.stream = newBudget(room), newBudget(room+room/8+readAhead)
+	p.files, p.stream = newBudget(room, 0), newBudget(room, room/8+readAhead)
 	n := len(p.manifest.layers)
 	p.slots = make(chan struct{}, parallel)
 	p.dirs, p.layers, p.claims = make([]int, n), make([]Layer, n), map[digest.Digest]*layer{}
@@ -191,7 +191,7 @@ func (p *pull) download(ctx context.Context, i int, dir string) (*entries, error
 	}
 	body, err := p.repo.Fetch(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, notWhatWasAsked(err)
 	}
 	defer body.Close()
 	return p.unpack(ctx, body, d, p.manifest.diffIDs[i], dir, func(done int64) { p.report(i, LayerPulling, done) })

@@ -99,7 +99,7 @@ func readMetadata(ctx context.Context, repo *remote.Repository, d ocispec.Descri
 	}
 	body, err := repo.Fetch(ctx, d)
 	if err != nil {
-		return nil, err
+		return nil, notWhatWasAsked(err)
 	}
 	defer body.Close()
 	return readVerified(body, d)

@@ -20,9 +20,10 @@ type budget struct {
 	left  atomic.Int64
 }
 
-func newBudget(limit uint64) *budget {
-	b := &budget{limit: min(limit, 1<<62)}
-	b.left.Store(int64(b.limit))
+// newBudget allows a slack beside the limit, which is what errors speak of.
+func newBudget(limit, slack uint64) *budget {
+	b := &budget{limit: min(limit, 1<<61)}
+	b.left.Store(int64(b.limit + min(slack, 1<<61)))
 	return b
 }
 

@@ -58,6 +58,10 @@ func (tr tree) apply(h tar.Header, sum string, here map[string]bool) {
 }
 
 func (tr tree) remove(name string) {
+	if n := tr[name]; n == nil || !strings.HasPrefix(n.line, "d") {
+		delete(tr, name)
+		return
+	}
 	for other := range tr {
 		if other == name || strings.HasPrefix(other, name+"/") {
 			delete(tr, other)
