@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 	"time"
@@ -45,13 +46,35 @@ func inheritOne(to *os.Root, name, dir string) (found bool, err error) {
 	defer from.Close()
 	info, err := from.Lstat(name)
 	if err != nil {
-		return false, nil // not there, or not below a directory
+		return hides(from, name), nil
 	}
 	here, err := to.Lstat(name)
 	if err != nil || !info.IsDir() || !here.IsDir() {
 		return true, nil // a link in this layer leads elsewhere
 	}
 	return true, copyDir(to, from, name, info)
+}
+
+// hides reports whether a layer that does not have name hides what is below it.
+func hides(layer *os.Root, name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		info, err := layer.Lstat(dir)
+		if err == nil && (!info.IsDir() || opaque(layer, dir)) {
+			return true
+		}
+	}
+	return false
+}
+
+func opaque(layer *os.Root, dir string) bool {
+	f, err := layer.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	value := make([]byte, 1)
+	n, err := unix.Fgetxattr(int(f.Fd()), "trusted.overlay.opaque", value)
+	return err == nil && n == 1 && value[0] == 'y'
 }
 
 func copyDir(to, from *os.Root, name string, info fs.FileInfo) error {

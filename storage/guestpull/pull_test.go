@@ -83,6 +83,34 @@ func TestPull(t *testing.T) {
 	nothingLeft(t, store)
 }
 
+// A directory that a layer only passes through does not look like one that was
+// removed, or hidden, below.
+func TestDirectoriesThatWereRemoved(t *testing.T) {
+	kernel(t)
+	reg := newRegistry(t, t.TempDir())
+	b := newImage(t, reg)
+	below := func(l *layerBuilder, dir string) {
+		l.write(tar.Header{Name: dir + "/", Typeflag: tar.TypeDir, Mode: 0o700}, nil)
+		l.write(tar.Header{Name: dir + "/sub/", Typeflag: tar.TypeDir, Mode: 0o700}, nil)
+	}
+	b.layer(func(l *layerBuilder) { below(l, "removed"); below(l, "opaque"); below(l, "kept") })
+	b.layer(func(l *layerBuilder) { l.whiteout("removed"); l.dir("opaque"); l.opaque("opaque") })
+	b.layer(func(l *layerBuilder) {
+		for _, dir := range []string{"removed", "opaque", "kept"} {
+			l.file(dir+"/sub/file", "text")
+		}
+	})
+	name, _ := reg.push(t, "app:1", b.image)
+	images := guestpull.New(newStore(t, 64*mib), guestpull.Options{})
+	image, err := images.Pull(t.Context(), name, guestpull.PullOptions{Bundle: newBundle(t, images)})
+	require.NoError(t, err)
+	for dir, mode := range map[string]os.FileMode{"removed/sub": 0o755, "opaque/sub": 0o755, "kept/sub": 0o700} {
+		info, err := os.Stat(filepath.Join(image.RootFS, dir))
+		require.NoError(t, err)
+		require.Equal(t, mode, info.Mode().Perm(), dir)
+	}
+}
+
 // A program keeps its capabilities and its setuid bit, however many names it has.
 func TestPowersOfHardLinks(t *testing.T) {
 	kernel(t)
