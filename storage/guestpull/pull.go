@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 	"oras.land/oras-go/v2/registry/remote"
 )
 
@@ -111,8 +109,21 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	return image, nil
 }
 
-// pullLayers pulls what is missing, several layers at a time.
+// pullLayers pulls what is missing, until all of it is on the disk.
 func (p *pull) pullLayers(ctx context.Context) error {
+	w, err := startWriteback(p.im.dir)
+	if err != nil {
+		return err
+	}
+	if err := p.pullAtOnce(ctx); err != nil {
+		w.abandon()
+		return err
+	}
+	return w.finish()
+}
+
+// pullAtOnce pulls what is missing, several layers at a time.
+func (p *pull) pullAtOnce(ctx context.Context) error {
 	room, err := p.im.room(ctx)
 	if err != nil {
 		return err
@@ -223,11 +234,8 @@ func (p *pull) below(i int) []string {
 	return dirs
 }
 
-// save makes the image one of the store's, once all of it is on the disk.
+// save makes the image, all of which is on the disk, one of the store's.
 func (p *pull) save(name string) error {
-	if err := p.im.sync(); err != nil {
-		return err
-	}
 	p.im.mu.Lock()
 	defer p.im.mu.Unlock()
 	err := p.im.change(func(x *index) {
@@ -251,14 +259,4 @@ func (p *pull) dropClaims() error {
 		errs = append(errs, p.im.drop(chain, l))
 	}
 	return errors.Join(errs...)
-}
-
-// sync writes out the store's filesystem, and says if that failed.
-func (im *Images) sync() error {
-	d, err := os.Open(im.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(d.Fd())))
 }

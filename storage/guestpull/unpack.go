@@ -1,6 +1,7 @@
 package guestpull
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -42,7 +43,8 @@ func (p *pull) apply(ctx context.Context, in *compressed, diffID digest.Digest, 
 	}
 	defer plain.Close()
 	out := &unpacked{plain: plain, hash: diffID.Algorithm().Digester(), budget: p.stream}
-	_, err = archive.Apply(quiet(ctx), dir, out, archive.WithFilter(e.check), archive.WithConvertWhiteout(archive.OverlayConvertWhiteout))
+	// An archive is read in small pieces, and each read of out takes the time.
+	_, err = archive.Apply(quiet(ctx), dir, bufio.NewReaderSize(out, readAhead), archive.WithFilter(e.check), archive.WithConvertWhiteout(archive.OverlayConvertWhiteout))
 	if err == nil {
 		_, err = io.Copy(io.Discard, out)
 	}
