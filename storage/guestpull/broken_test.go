@@ -129,6 +129,9 @@ func TestInterruptedPullOfTwo(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
+	_, err := guestpull.New("/no/store/here", guestpull.Options{}).Pull(t.Context(), "registry.example/app:1", guestpull.PullOptions{})
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	require.NoDirExists(t, "/no")
 	images := guestpull.New(t.TempDir(), guestpull.Options{})
 	for name, bundle := range map[string]string{"registry.example/UPPER": "", "": "", "registry.example/app:1": "not/absolute", "a b": ""} {
 		_, err := images.Pull(t.Context(), name, guestpull.PullOptions{Bundle: bundle})

@@ -58,6 +58,9 @@ func (im *Images) mount(ctx context.Context, image digest.Digest, dirs []int, bu
 	if err := errors.Join(ctx.Err(), checkBundle(bundle)); err != nil {
 		return "", err
 	}
+	if _, there := im.index.Images[image]; !there {
+		return "", refuse(ErrNoSuchImage, "pull it again", "it was removed from the store meanwhile")
+	}
 	id, rootfs := bundleID(bundle), filepath.Join(filepath.Clean(bundle), rootfsName)
 	made, err := makeDirs(rootfs)
 	if err != nil {

@@ -38,6 +38,11 @@
 // kernel's overlay. Attributes that the store's filesystem does not have are left
 // out, too; ext4 has them all.
 //
+// # Mounts
+//
+// An image is mounted without nodev and nosuid, as agents do: what a container may
+// do with device nodes and set-user-ID programs is for its runtime to say.
+//
 // # Processes
 //
 // Calls on one [Images] run at the same time and share layers that are under way.

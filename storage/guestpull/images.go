@@ -3,6 +3,7 @@ package guestpull
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/trusted-store/trusted-store/storage"
 )
 
 const (
@@ -70,10 +73,8 @@ func (im *Images) end() {
 }
 
 func (im *Images) take(ctx context.Context) error {
-	for _, name := range []string{layersName, overlayName} {
-		if err := os.MkdirAll(filepath.Join(im.dir, name), 0o700); err != nil {
-			return err
-		}
+	if err := im.makeLayout(); err != nil {
+		return err
 	}
 	lock, err := lockFile(ctx, filepath.Join(im.dir, lockName))
 	if err != nil {
@@ -84,6 +85,20 @@ func (im *Images) take(ctx context.Context) error {
 		return err
 	}
 	im.lock = lock
+	return nil
+}
+
+// makeLayout does not make the store's directory itself: what is pulled to a
+// mount point without its store would fill the guest's memory.
+func (im *Images) makeLayout() error {
+	if _, err := os.Stat(im.dir); err != nil {
+		return refuse(storage.ErrInvalid, "make the store first: trusted-store create DEVICE", "store: %w", err)
+	}
+	for _, name := range []string{layersName, overlayName} {
+		if err := os.Mkdir(filepath.Join(im.dir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,13 +23,33 @@ const pullerVariable = "TRUSTED_STORE_TEST_PULL"
 func puller(store string) {
 	image, err := guestpull.New(store, guestpull.Options{}).Pull(context.Background(), os.Args[1], guestpull.PullOptions{Bundle: os.Args[2]})
 	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(image)
+		err = json.NewEncoder(os.Stdout).Encode(pulled{*image, highWaterMark()})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// pulled is what such a process prints.
+type pulled struct {
+	Image  guestpull.Image
+	Memory int64 // the most that was resident, in bytes
+}
+
+// highWaterMark is of this program alone; what getrusage(2) says is inherited.
+func highWaterMark() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		panic(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		panic(err)
+	}
+	return kib << 10
 }
 
 // A process that is killed in the middle of a pull leaves nothing that is taken

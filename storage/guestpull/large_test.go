@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,9 +22,9 @@ import (
 
 // The how-to's image: 2.15 GB on a device of 2500 MiB.
 const (
-	largeBytes  = 215_000_000
-	largeFiles  = 10_000
-	largeLayers = 8
+	largeBytes  = 2_150_000_000
+	largeFiles  = 100_000
+	largeLayers = 40
 	largeDevice = 2500 * mib
 	// largeMemory is what a process that pulls may use, page cache aside.
 	largeMemory = 128 * mib
@@ -185,8 +184,9 @@ func (l *largeImage) pull(t *testing.T, store string) (p onePull) {
 	}
 	p.took = time.Since(began)
 	p.cpu = c.ProcessState.UserTime() + c.ProcessState.SystemTime()
-	p.memory = c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
-	require.NoError(t, json.Unmarshal(out.Bytes(), &p.image))
+	var said pulled
+	require.NoError(t, json.Unmarshal(out.Bytes(), &said))
+	p.image, p.memory = said.Image, said.Memory
 	return p
 }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // Timing says what the layers of a pull waited for, added up over all of them:
-// with three at a time the sum is up to three times what the pull took.
+// with three at a time the sum is up to three times what the pull took. In JSON
+// these are nanoseconds.
 type Timing struct {
 	Network    time.Duration `json:"network"`    // for bytes of the registry
 	Decompress time.Duration `json:"decompress"` // and for both hashes

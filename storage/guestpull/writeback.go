@@ -17,7 +17,7 @@ type writeback struct {
 	ended   chan error
 }
 
-const writebackPause = 500 * time.Millisecond
+const writebackPause = 2 * time.Second
 
 func startWriteback(dir string) (*writeback, error) {
 	f, err := os.Open(dir)
