@@ -23,7 +23,7 @@ var plottedSides = []column{{wipeSide, "cryptsetup, wiped"}, {costlySide, "crypt
 
 // plotUsable shows the time to usable over the size of the disk.
 func (r *results) plotUsable() string {
-	d := newDrawing(1000, 460, "Seconds from a raw disk to a mounted filesystem (hollow: extrapolated)")
+	d := newDrawing(1060, 460, "Seconds from a raw disk to a mounted filesystem (hollow: extrapolated)")
 	for i, run := range runs[:2] {
 		p := panel{70 + 480*float64(i), 60, 400, 330}
 		d.text(p.x+p.width/2, p.y-12, "middle", "black", run.title, "")
@@ -33,7 +33,7 @@ func (r *results) plotUsable() string {
 		}
 	}
 	for i, s := range plottedSides {
-		x := 40 + float64(i)*137
+		x := 40 + float64(i)*147
 		d.dot(x, 440, colors[s.side], true)
 		d.text(x+10, 444, "start", "black", s.title, "")
 	}
@@ -69,14 +69,14 @@ func (d *drawing) curve(p panel, r *results, run, side string) {
 
 // plotLoads shows speeds as multiples of trusted-store's.
 func (r *results) plotLoads() string {
-	d := newDrawing(980, 400, "Speed, trusted-store = 1 (bars end at 4; lines: least and most)")
+	d := newDrawing(1040, 400, "Speed, trusted-store = 1 (bars end at 4; lines: least and most)")
 	for i, run := range runs {
 		p := panel{40 + 310*float64(i), 70, 280, 250}
 		d.text(p.x, p.y-14, "start", "black", run.title, `font-size="10"`)
 		d.ratios(p, r, run.name)
 	}
 	for i, s := range loadRows {
-		x := 40 + float64(i)*158
+		x := 40 + float64(i)*168
 		d.rect(x, 365, 12, 12, colors[s.side])
 		d.text(x+17, 375, "start", "black", s.title, "")
 	}
