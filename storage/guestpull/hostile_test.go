@@ -97,7 +97,7 @@ var hostiles = map[string]hostile{
 			blob[len(blob)/2] ^= 1
 			write(w, blob, len(blob))
 		}),
-		kind: guestpull.ErrRejected, says: "layer 2 of 2, sha256:"},
+		kind: guestpull.ErrRejected, says: "its digest is sha256:"},
 	"layer in place of another": {
 		make: func(t *testing.T, reg *testRegistry) string {
 			name, image := harmless(t, reg)
@@ -110,6 +110,16 @@ var hostiles = map[string]hostile{
 			})
 			return name
 		}},
+	"layer with the same contents": {
+		make: func(t *testing.T, reg *testRegistry) string {
+			name, image := harmless(t, reg)
+			reg.answersBlob(image.Layers[0].Digest, func(w http.ResponseWriter, blob []byte) {
+				blob[4] ^= 1 // the time in gzip's header
+				write(w, blob, len(blob))
+			})
+			return name
+		},
+		kind: guestpull.ErrRejected, says: "its digest is sha256:"},
 	"wrong diff_id": {
 		make: func(t *testing.T, reg *testRegistry) string {
 			_, image := harmless(t, reg)
