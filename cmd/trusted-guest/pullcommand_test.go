@@ -82,7 +82,7 @@ func TestPullCommand(t *testing.T) {
 	cancel()
 	status, _, text = guestCommand(ended, pull...)
 	require.Equal(t, cli.ExitInterrupted, status)
-	require.Regexp(t, `^trusted-guest: pull: \S+/app:1: open store: interrupted\n$`, text)
+	require.Regexp(t, `^trusted-guest: pull: \S+/app:1: [a-z ]+: interrupted\n$`, text)
 	status, _, text = guestCommand(t.Context(), "pull", "a b")
 	require.Equal(t, cli.ExitUsage, status, text)
 
