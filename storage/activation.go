@@ -61,7 +61,7 @@ func (a *activation) store(mode GrowMode) *Store {
 		s.mountPoint = a.mountPoint
 	}
 	if mode == GrowInBackground && a.mountFlags&ReadOnly == 0 {
-		s.startGrowing(a.log, a.tags != nil)
+		s.startGrowing(a.log)
 	}
 	return s
 }

@@ -16,8 +16,7 @@ const removeGrace = 5 * time.Second
 
 // Close takes a live store away: all its mounts in this mount namespace, all its
 // mappings with their nodes, and with them the key in the kernel and tags in
-// memory. It is for
-// stores of another process; a [Store] has its own Close.
+// memory. It is for stores of another process; a [Store] has its own Close.
 //
 // nameOrDir is the store's name, its node under /dev/mapper or a directory
 // where it is mounted. What a process that died left half-made is taken away as

@@ -31,9 +31,10 @@ type GrowOptions struct {
 	// Follow makes Grow wait while another process grows the store, and go on
 	// where that one stops. Without it Grow fails with [ErrBusy].
 	Follow bool
-	// AsUsed makes Grow keep the filesystem no larger than what is used and
-	// some room ahead, and go on until the store is closed or has Size. It is
-	// for tags in memory, which take memory for all of the filesystem.
+	// AsUsed is for who grows in the background. A store with its tags in memory,
+	// which take memory for all of the filesystem, is then kept no larger than
+	// what is used and some room ahead, until it is closed or has Size. For other
+	// stores it changes nothing.
 	AsUsed bool
 	// Logger is as in [CreateOptions].
 	Logger *slog.Logger
@@ -77,10 +78,10 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	if g.progress = opts.Progress; g.progress == nil {
 		g.progress = func(Progress) {}
 	}
-	g.asUsed = opts.AsUsed
 	if g.tags, err = openTagReserve(mapping.Name); err != nil {
 		return errors.Join(err, g.node.Close())
 	}
+	g.asUsed = opts.AsUsed && g.tags != nil
 	g.goal = g.growth.Target
 	if opts.Size > 0 {
 		g.goal = min(opts.Size, g.goal)

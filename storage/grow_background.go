@@ -13,23 +13,22 @@ type growing struct {
 	done   chan struct{} // closed when it has ended
 	err    error         // why it ended early; to be read once done is closed
 	log    *slog.Logger
-	asUsed bool
 }
 
 // startGrowing lets a goroutine grow the store. It outlives the context of the
 // call that made the store.
-func (s *Store) startGrowing(log *slog.Logger, asUsed bool) {
+func (s *Store) startGrowing(log *slog.Logger) {
 	if s.mountPoint == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &growing{cancel: cancel, done: make(chan struct{}), log: log, asUsed: asUsed}
+	g := &growing{cancel: cancel, done: make(chan struct{}), log: log}
 	s.growing.Store(g)
 	go func() {
 		defer close(g.done)
 		// On a machine with one CPU a step would keep it from whoever made the store.
 		if g.err = pause(ctx, stepPause); g.err == nil {
-			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: asUsed, Logger: log})
+			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: true, Logger: log})
 		}
 		if g.err != nil && ctx.Err() == nil {
 			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", g.err)
@@ -61,7 +60,7 @@ func (s *Store) stopGrowing() (resume func()) {
 	<-g.done
 	return func() {
 		if g.err != nil {
-			s.startGrowing(g.log, g.asUsed)
+			s.startGrowing(g.log)
 		}
 	}
 }
@@ -72,8 +71,11 @@ func (s *Store) stopGrowing() (resume func()) {
 // waited for: there it returns nil at once.
 func (s *Store) Grown(ctx context.Context) error {
 	g := s.growing.Load()
-	if g == nil || g.asUsed {
+	if g == nil {
 		return nil
+	}
+	if inMemory, err := tagsAreInMemory(s.name); err != nil || inMemory {
+		return failure("grow", s.name, "", err)
 	}
 	select {
 	case <-g.done:

@@ -39,14 +39,25 @@ func (l *layer) tagMemoryOf() (dm.Device, bool) {
 	return dm.Device{}, false
 }
 
-// openTagReserve returns nil for a store whose tags are on its device.
-func openTagReserve(name string) (*tagReserve, error) {
+// integrityLayer returns the integrity layer of a live store, nil without one.
+func integrityLayer(name string) (*layer, error) {
 	control, err := dm.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer control.Close()
-	below, err := readLayer(control, name+integritySuffix, integrityPrefix)
+	return readLayer(control, name+integritySuffix, integrityPrefix)
+}
+
+func tagsAreInMemory(name string) (bool, error) {
+	l, err := integrityLayer(name)
+	_, separate := l.tagMemoryOf()
+	return separate, err
+}
+
+// openTagReserve returns nil for a store whose tags are on its device.
+func openTagReserve(name string) (*tagReserve, error) {
+	below, err := integrityLayer(name)
 	if err != nil {
 		return nil, err
 	}

@@ -268,3 +268,24 @@ func memoryAvailable(t *testing.T) (bytes int64) {
 	require.NoError(t, err)
 	return bytes << 10
 }
+
+// A store that is mounted again goes on growing as it fills, not to its full size.
+func TestTagsInMemoryMountedAgain(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 6*gib), storage.CreateOptions{Tags: inMemory, Grow: storage.GrowLater})
+	unmountStore(t, s)
+	again, err := storage.MountLive(t.Context(), s.Name(), storage.MountOptions{MountPoint: s.MountPoint()})
+	require.NoError(t, err)
+	require.NoError(t, again.Grown(t.Context()), "nothing to wait for")
+	requireRoomOnly(t, again)
+	require.NoError(t, again.Close())
+}
+
+// requireRoomOnly gives a grower the time to do too much.
+func requireRoomOnly(t *testing.T, s *storage.Store) {
+	t.Helper()
+	time.Sleep(3 * time.Second)
+	growth := growthOf(t, s)
+	require.Greater(t, growth.Bytes, uint64(384*mib), "it grows")
+	require.Less(t, growth.Bytes, growth.Target/2, "it grew without being used")
+}

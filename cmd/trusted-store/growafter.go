@@ -63,7 +63,7 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 	}
 	if s.Growth != nil && !s.Growth.Full() {
 		// Its lock, by which Status knows it, may take it a moment.
-		if s.Growth.Grower, err = growDetached(store.Name(), s.TagMemory != nil); err != nil {
+		if s.Growth.Grower, err = growDetached(store.Name()); err != nil {
 			a.logger().Warn("the store is usable, but does not grow; start trusted-store grow "+store.Name(), "err", err)
 		}
 	}
@@ -73,7 +73,7 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 // growDetached starts this program again as "grow NAME", in a session of its own
 // and with nothing of this process open, so that it outlives this one, its
 // terminal, and whoever reads its output. It returns the number of the process.
-func growDetached(name string, asUsed bool) (pid int, err error) {
+func growDetached(name string) (pid int, err error) {
 	// The child must not keep what was handed to this process, such as the
 	// other end of a pipe or the descriptor of a key.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -82,10 +82,7 @@ func growDetached(name string, asUsed bool) (pid int, err error) {
 		}
 	}
 	c := exec.Command("/proc/self/exe")
-	c.Args = []string{"trusted-store", "grow", name}
-	if asUsed {
-		c.Args = append(c.Args, "--as-used")
-	}
+	c.Args = []string{"trusted-store", "grow", name, "--as-used"}
 	c.Env = []string{}
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

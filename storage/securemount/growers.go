@@ -23,7 +23,8 @@ type grower struct {
 	done   chan struct{}
 }
 
-// start grows a store to its full size, unless that is under way.
+// start grows a store to its full size, or as it fills where that costs memory,
+// unless that is under way.
 func (g *growers) start(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -42,13 +43,15 @@ func (g *growers) start(name string) {
 func (g *growers) run(ctx context.Context, name string, one *grower) {
 	defer close(one.done)
 	defer one.cancel()
-	reports := 0 // the first comes before anything is done
-	err := storage.Grow(ctx, name, storage.GrowOptions{Follow: true, Logger: g.log, Progress: func(storage.Progress) { reports++ }})
+	reports, full := 0, false // the first comes before anything is done
+	err := storage.Grow(ctx, name, storage.GrowOptions{Follow: true, AsUsed: true, Logger: g.log, Progress: func(p storage.Progress) {
+		reports, full = reports+1, p.Done >= p.Total
+	}})
 	g.mu.Lock()
 	delete(g.byName, name)
 	g.mu.Unlock()
 	switch {
-	case err == nil && reports > 1:
+	case err == nil && reports > 1 && full:
 		g.log.Info("store has its full size", "store", name)
 	case err != nil && ctx.Err() == nil && !errors.Is(err, storage.ErrNotFound): // somebody else closed it
 		g.log.Warn("growing has stopped; the store can be used at the size it has", "store", name, "err", err)
