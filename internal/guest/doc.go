@@ -82,9 +82,10 @@ own there are three:
 	124  the guest was killed after -timeout
 	125  the guest could not start, died, or could not report
 
-A guest that dies is shown with the last lines of its console; -log keeps all of
-it. SIGINT, SIGTERM and SIGHUP end the guest, SIGQUIT is passed to the command
-(a Go test prints its goroutines). Should the tool itself be killed, the kernel
-dies with it.
+A guest whose init does not answer is killed and followed by another, twice at
+most: nothing has run in it. One that dies is shown with the last lines of its
+console; -log keeps all of it. SIGINT, SIGTERM and SIGHUP end the guest, SIGQUIT is
+passed to the command (a Go test prints its goroutines). Should the tool itself be
+killed, the kernel dies with it.
 */
 package main

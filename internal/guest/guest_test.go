@@ -34,6 +34,9 @@ var built = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if os.Getenv(watchMark) != "" || os.Getenv(initMark) != "" && os.Getpid() == 1 {
+		main()
+	}
 	status := m.Run()
 	if path, err := built(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -102,6 +105,29 @@ func outcomeOf(t *testing.T, cmd *exec.Cmd) outcome {
 		require.NoError(t, err)
 	}
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// A guest that does not answer is killed and followed by another; only the last
+// one's silence is an error.
+func TestGuestBootsAgain(t *testing.T) {
+	newGuest(t, "uml")
+	o, err := parse([]string{"-mem", "512M", "-disk", "1G", "busybox", "sh", "-c", "blockdev --getsize64 $TRUSTED_STORE_DISKS"}, nil, os.Stderr)
+	require.NoError(t, err)
+	limits := bootLimits
+	defer func() { bootLimits = limits }()
+
+	bootLimits = []time.Duration{time.Millisecond, limits[len(limits)-1]}
+	var stdout, stderr bytes.Buffer
+	status, err := runGuest(o, &stdout, &stderr)
+	require.NoError(t, err)
+	require.Zero(t, status, stderr.String())
+	require.Equal(t, "1073741824\n", stdout.String())
+	require.Equal(t, 1, strings.Count(stderr.String(), "booting another"), stderr.String())
+
+	bootLimits = []time.Duration{time.Millisecond, time.Millisecond}
+	_, err = runGuest(o, &stdout, &stderr)
+	var timeout *timeoutError
+	require.ErrorAs(t, err, &timeout)
 }
 
 func TestGuestPassesEverythingThrough(t *testing.T) {

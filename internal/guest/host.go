@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 )
 
 // Exit statuses of the tool itself. Any other is the command's.
@@ -47,12 +48,28 @@ func fail(stderr io.Writer, err error) int {
 	return statusFailed
 }
 
-// runGuest boots one guest and runs the command in it.
+// runGuest boots a guest and runs the command in it. A guest that hangs before
+// it knows the command is followed by another.
 func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 	b := newBed(o)
 	if missing := b.missing(); len(missing) > 0 {
 		return 0, errNotInstalled(o.bed, missing)
 	}
+	last := len(bootLimits) - 1
+	for _, limit := range bootLimits[:last] {
+		status, err := bootGuest(b, o, limit, stdout, stderr)
+		var timeout *timeoutError
+		if !errors.As(err, &timeout) || timeout.phase != phaseBoot {
+			return status, err
+		}
+		fmt.Fprintf(stderr, "guest: %v\nguest: booting another\n", err)
+	}
+	return bootGuest(b, o, bootLimits[last], stdout, stderr)
+}
+
+// bootGuest boots one guest, whose init has limit to answer, and runs the
+// command in it.
+func bootGuest(b bed, o *options, limit time.Duration, stdout, stderr io.Writer) (int, error) {
 	s, err := newStart(o)
 	if err != nil {
 		return 0, err
@@ -68,7 +85,7 @@ func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 		return 0, err
 	}
 	finishEnv(o, s)
-	run := &session{opts: o, start: s, host: host, stdout: stdout, stderr: stderr}
+	run := &session{opts: o, bootLimit: limit, start: s, host: host, stdout: stdout, stderr: stderr}
 	return run.run(cmd, m)
 }
 

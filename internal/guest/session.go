@@ -15,9 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootLimit is how long a guest may take until its init answers, when -timeout
-// does not end it earlier. Emulation on a busy machine is slow.
-const bootLimit = 3 * time.Minute
+// bootLimits is how long a guest may take until its init answers, for each
+// attempt, when -timeout does not end it earlier. An emulated machine has
+// hung before that, once in hundreds of boots (soft lockup of a kernel worker);
+// nothing has run by then, so it is booted again. Emulation on a busy machine is
+// slow.
+var bootLimits = []time.Duration{45 * time.Second, 90 * time.Second, 3 * time.Minute}
+
+// phaseBoot is the phase of a timeoutError when the guest may be booted again.
+const phaseBoot = "without an answer from the guest's init"
 
 // endGrace is how long the kernel may take to stop after the result is known.
 const endGrace = 15 * time.Second
@@ -35,6 +41,7 @@ func (e *timeoutError) Error() string {
 // session is the host's side of one run.
 type session struct {
 	opts           *options
+	bootLimit      time.Duration
 	start          *start
 	host           *os.File
 	stdout, stderr io.Writer
@@ -76,7 +83,7 @@ func (s *session) run(cmd *exec.Cmd, m *machine) (int, error) {
 func (s *session) attend(k *kernel) (*result, error) {
 	frames := make(chan frame)
 	go s.read(frames)
-	boot := time.NewTimer(bootLimit)
+	boot := time.NewTimer(s.bootLimit)
 	defer boot.Stop()
 	var total <-chan time.Time
 	if s.opts.timeout > 0 {
@@ -95,7 +102,7 @@ func (s *session) attend(k *kernel) (*result, error) {
 				return nil, err
 			}
 		case <-boot.C:
-			return nil, &timeoutError{bootLimit, "without an answer from the guest's init"}
+			return nil, &timeoutError{s.bootLimit, phaseBoot}
 		case <-total:
 			return nil, &timeoutError{s.opts.timeout, "of running " + s.start.Args[0]}
 		case <-ended:
