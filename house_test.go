@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover"},
 	"storage/protocol/cdh":    {},
 	"storage/protocol/stores": {},
-	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/loop", "internal/secret", "internal/undo"},
+	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/keyring", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
 	"integrity":               {"internal/dm", "internal/loop"},

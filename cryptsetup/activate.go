@@ -33,6 +33,10 @@ type Mapping struct {
 	Integrity Integrity
 	// ReadOnly makes the mapping refuse writes.
 	ReadOnly bool
+	// NoWriteWorkqueue has whoever writes encrypt: the kernel's writeback, or the
+	// program that syncs. Without it all CPUs do, from a queue, and all that
+	// writeback has, up to a fifth of the memory, is ahead of every read and sync.
+	NoWriteWorkqueue bool
 }
 
 // Activate makes /dev/mapper/<name>, which encrypts, decrypts and, with

@@ -36,10 +36,7 @@ func (m Mapping) table() (dm.Table, error) {
 		Offset:         m.Offset,
 		SectorSize:     SectorSize,
 
-		// Without the queue whoever writes encrypts: the kernel's writeback, or
-		// the program that syncs. In the queue all that writeback has, up to a
-		// fifth of the memory, is ahead of every read, sync and step of growing.
-		NoWriteWorkqueue: true,
+		NoWriteWorkqueue: m.NoWriteWorkqueue,
 	}
 	if m.Integrity == HMACSHA256 {
 		target.Cipher = dm.AuthencHMACSHA256XTSPlain64

@@ -60,6 +60,11 @@ func (a *activation) store(mode GrowMode) *Store {
 	if a.mountPoint != NoMount {
 		s.mountPoint = a.mountPoint
 	}
+	if a.getsWriteQueue() {
+		if err := lent.hold(a.id, a.key); err != nil {
+			a.log.Warn("one CPU at a time will encrypt what is written", "store", a.name, "err", err)
+		}
+	}
 	if mode == GrowInBackground && a.mountFlags&ReadOnly == 0 {
 		s.startGrowing(a.log)
 	}
@@ -154,6 +159,7 @@ func (a *activation) activateCrypt(ctx context.Context) error {
 	}
 	err := cryptsetup.Activate(ctx, cryptsetup.Mapping{
 		Name: a.name, UUID: a.id, Device: below, Offset: offset, Sectors: a.sectors, Integrity: a.integrity,
+		NoWriteWorkqueue: a.mountPoint != NoMount || oneCPU(),
 	}, a.key)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return stillOpen(layer, err)
 		}
 	}
-	return nil
+	return l.releaseKey()
 }
 
 func stillOpen(l *layer, err error) error {

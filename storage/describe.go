@@ -56,11 +56,14 @@ func (l *live) describeCrypt(s *Status) {
 	}
 }
 
+// keyDescription is the one that cryptsetup gives to the key of segment 0.
+func keyDescription(id string) string { return "cryptsetup:" + id + "-d0" }
+
 // profileCrypt is the table that Create and Open load over the devices that this
 // layer has.
 func (l *live) profileCrypt(id string) dm.Crypt {
 	want := dm.Crypt{Cipher: dm.XTSPlain64, KeySize: 64, Offset: dataSector, SectorSize: blockSize,
-		KeyDescription: "cryptsetup:" + id + "-d0"}
+		KeyDescription: keyDescription(id)}
 	if l.integrity != nil {
 		want.Cipher, want.KeySize = dm.AuthencHMACSHA256XTSPlain64, 96
 		want.Offset, want.IntegrityTagSize = 0, integrity.TagSize

@@ -86,7 +86,11 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	if opts.Size > 0 {
 		g.goal = min(opts.Size, g.goal)
 	}
-	return errors.Join(g.grow(ctx, opts.Follow), g.tags.close(), g.node.Close())
+	err = g.grow(ctx, opts.Follow)
+	if err == nil && g.goal == g.growth.Target && g.tags == nil {
+		err = useWriteQueue(mapping.Name, g.log)
+	}
+	return errors.Join(err, g.tags.close(), g.node.Close())
 }
 
 const (

@@ -17,8 +17,8 @@ func growers(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: growers none|killed")
 	}
 	found := findGrowers()
-	for began := time.Now(); args[0] == "none" && len(found) > 0 && time.Since(began) < 5*time.Second; found = findGrowers() {
-		time.Sleep(time.Millisecond) // one that lets go of a store that was closed is about to end
+	for began := time.Now(); args[0] == "none" && len(found) > 0 && time.Since(began) < 30*time.Second; found = findGrowers() {
+		time.Sleep(time.Millisecond) // one whose store was closed, or has its full size, is about to end
 	}
 	switch {
 	case args[0] == "none" && len(found) > 0:

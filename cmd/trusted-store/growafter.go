@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -61,9 +60,15 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 	if err != nil {
 		return err
 	}
-	if s.Growth != nil && !s.Growth.Full() {
+	switch {
+	case s.Growth == nil:
+	case s.Growth.Full(): // which leaves the last thing that a grower does
+		if err := storage.Grow(ctx, store.Name(), storage.GrowOptions{Logger: a.logger()}); err != nil {
+			a.logger().Warn("the store is usable, but not as fast as it could be", "err", err)
+		}
+	default:
 		// Its lock, by which Status knows it, may take it a moment.
-		if s.Growth.Grower, err = growDetached(store.Name()); err != nil {
+		if s.Growth.Grower, err = growDetached(store); err != nil {
 			a.logger().Warn("the store is usable, but does not grow; start trusted-store grow "+store.Name(), "err", err)
 		}
 	}
@@ -73,7 +78,7 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 // growDetached starts this program again as "grow NAME", in a session of its own
 // and with nothing of this process open, so that it outlives this one, its
 // terminal, and whoever reads its output. It returns the number of the process.
-func growDetached(name string) (pid int, err error) {
+func growDetached(store *storage.Store) (pid int, err error) {
 	// The child must not keep what was handed to this process, such as the
 	// other end of a pipe or the descriptor of a key.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -82,12 +87,12 @@ func growDetached(name string) (pid int, err error) {
 		}
 	}
 	c := exec.Command("/proc/self/exe")
-	c.Args = []string{"trusted-store", "grow", name, "--as-used"}
+	c.Args = []string{"trusted-store", "grow", store.Name(), "--as-used"}
 	c.Env = []string{}
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := c.Start(); err != nil {
-		return 0, fmt.Errorf("start grow: %w", err)
+	if err := store.StartGrower(c); err != nil {
+		return 0, err
 	}
 	pid = c.Process.Pid
 	return pid, c.Process.Release()

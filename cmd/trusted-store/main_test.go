@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -59,6 +60,15 @@ func TestScript(t *testing.T) {
 func TestKernelScript(t *testing.T) {
 	kernel(t)
 	runScripts(t, "testdata/kernel")
+}
+
+// Scripts that make stores and need several CPUs.
+func TestScriptCPUs(t *testing.T) {
+	kernel(t)
+	if runtime.NumCPU() < 2 {
+		t.Skip("needs several CPUs: go tool guest -bed qemu -cpus 4")
+	}
+	runScripts(t, "testdata/cpus")
 }
 
 // kernel prepares a test that makes stores: it skips outside a bed, and fails

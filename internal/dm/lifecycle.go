@@ -65,14 +65,21 @@ func (c *Control) load(name string, t Table, o LoadOptions) error {
 
 // Resume makes the loaded table live and waits until [Path] can be opened, 10
 // seconds at the most.
-func (c *Control) Resume(name string) error { return opError("resume", name, c.resume(name)) }
+func (c *Control) Resume(name string) error { return opError("resume", name, c.resume(name, 0)) }
 
-func (c *Control) resume(name string) error {
+// Exchange puts the loaded table in the place of the live one. What is under way
+// in the mapping ends first, and what comes meanwhile waits. Unlike Resume after
+// Suspend it does not write out a mounted filesystem before.
+func (c *Control) Exchange(name string) error {
+	return opError("exchange the table of", name, c.resume(name, unix.DM_SKIP_LOCKFS_FLAG))
+}
+
+func (c *Control) resume(name string, flags uint32) error {
 	if err := findable(name); err != nil {
 		return err
 	}
 	udev := udevRuns()
-	r, err := c.run(request{command: unix.DM_DEV_SUSPEND, name: name, event: udev.cookie()})
+	r, err := c.run(request{command: unix.DM_DEV_SUSPEND, name: name, flags: flags, event: udev.cookie()})
 	if err != nil {
 		return classify(err)
 	}

@@ -1,4 +1,5 @@
-// Package keyring lends a key to the kernel for as long as one call lasts.
+// Package keyring lends a key to the kernel for as long as one call lasts, or an
+// owner holds it.
 //
 // The key is a logon key, which no program can read back, in the thread keyring
 // of one operating-system thread, which no other thread can search. Two calls
@@ -42,6 +43,8 @@ func WithLogonKey(description string, payload []byte, use func() error) error {
 type call struct {
 	description string
 	payload     []byte
+	id          int  // of the key
+	handedOn    bool // to a process, which needs it still
 	use         func() error
 	err         error
 	panicked    any
@@ -66,12 +69,12 @@ func (c *call) onThread(done chan<- struct{}) {
 
 func (c *call) run() {
 	defer func() { c.panicked = recover() }()
-	id, err := unix.AddKey("logon", c.description, c.payload, unix.KEY_SPEC_THREAD_KEYRING)
-	if err != nil {
+	var err error
+	if c.id, err = unix.AddKey("logon", c.description, c.payload, unix.KEY_SPEC_THREAD_KEYRING); err != nil {
 		c.err = addError(c.description, err)
 		return
 	}
-	defer func() { c.err = errors.Join(c.err, forget(c.description, id)) }()
+	defer func() { c.err = errors.Join(c.err, c.forget()) }()
 	c.err = c.use()
 }
 
@@ -82,13 +85,16 @@ func addError(description string, err error) error {
 	return fmt.Errorf("keyring: add logon key %s: %w", description, err)
 }
 
-// forget wipes the key in the kernel (revoke does so) and takes it off the
-// keyring.
-func forget(description string, id int) error {
-	_, revoke := unix.KeyctlInt(unix.KEYCTL_REVOKE, id, 0, 0, 0)
-	_, unlink := unix.KeyctlInt(unix.KEYCTL_UNLINK, id, unix.KEY_SPEC_THREAD_KEYRING, 0, 0)
+// forget wipes the key in the kernel (revoke does so), unless a process has it,
+// and takes it off the keyring.
+func (c *call) forget() error {
+	var revoke error
+	if !c.handedOn {
+		_, revoke = unix.KeyctlInt(unix.KEYCTL_REVOKE, c.id, 0, 0, 0)
+	}
+	_, unlink := unix.KeyctlInt(unix.KEYCTL_UNLINK, c.id, unix.KEY_SPEC_THREAD_KEYRING, 0, 0)
 	if err := errors.Join(revoke, unlink); err != nil {
-		return fmt.Errorf("keyring: forget logon key %s: %w", description, err)
+		return fmt.Errorf("keyring: forget logon key %s: %w", c.description, err)
 	}
 	return nil
 }

@@ -1,0 +1,102 @@
+package keyring
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Held is a logon key that stays available for as long as its owner needs it: to
+// what [Held.Do] runs, and to a process that [Held.Start] starts. It costs a
+// parked thread. A nil Held holds no key.
+type Held struct {
+	call    call
+	calls   chan func()
+	release sync.Once
+	stop    chan struct{}
+	ended   chan struct{} // closed when the key is gone
+}
+
+// Hold makes payload available as [WithLogonKey] does, until [Held.Release].
+// payload is not needed once Hold has returned.
+func Hold(description string, payload []byte) (*Held, error) {
+	h := &Held{calls: make(chan func()), stop: make(chan struct{}), ended: make(chan struct{})}
+	ready := make(chan struct{})
+	h.call = call{description: description, payload: payload, use: func() error {
+		h.call.payload = nil
+		close(ready)
+		for {
+			select {
+			case do := <-h.calls:
+				do()
+			case <-h.stop:
+				return nil
+			}
+		}
+	}}
+	go h.call.onThread(h.ended)
+	select {
+	case <-ready:
+		return h, nil
+	case <-h.ended:
+		return nil, h.call.err
+	}
+}
+
+// Do runs use on the thread that finds the key; after Release, elsewhere.
+func (h *Held) Do(use func() error) (err error) {
+	if h == nil {
+		return use()
+	}
+	done := make(chan struct{})
+	do := func() {
+		defer close(done)
+		err = use()
+	}
+	select {
+	case h.calls <- do:
+	case <-h.ended:
+		do()
+	}
+	<-done
+	return err
+}
+
+// Start starts c with a session keyring of its own, which has the key and no
+// other. The key is then that process's: Release does not revoke it, and it ends
+// with the process.
+func (h *Held) Start(c *exec.Cmd) error {
+	return h.Do(func() error {
+		if h == nil {
+			return c.Start()
+		}
+		// Only this thread joins; what it starts inherits.
+		if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
+			return fmt.Errorf("keyring: make a session keyring: %w", err)
+		}
+		if _, err := unix.KeyctlInt(unix.KEYCTL_LINK, h.call.id, unix.KEY_SPEC_SESSION_KEYRING, 0, 0); err != nil {
+			return fmt.Errorf("keyring: hand on logon key %s: %w", h.call.description, err)
+		}
+		if err := c.Start(); err != nil {
+			return err
+		}
+		h.call.handedOn = true
+		return nil
+	})
+}
+
+// Release takes the key away, once what Do runs has returned.
+func (h *Held) Release() error {
+	if h == nil {
+		return nil
+	}
+	h.release.Do(func() { close(h.stop) })
+	<-h.ended
+	if h.call.panicked != nil {
+		return errors.Join(h.call.err, fmt.Errorf("keyring: %v", h.call.panicked))
+	}
+	return h.call.err
+}

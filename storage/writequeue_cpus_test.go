@@ -1,0 +1,142 @@
+package storage_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trusted-store/trusted-store/internal/dm"
+	"github.com/trusted-store/trusted-store/storage"
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+// queued reports whether dm-crypt spreads the encryption of a store's writes over
+// all CPUs.
+func queued(t *testing.T, s *storage.Store) bool {
+	t.Helper()
+	control, err := dm.Open()
+	require.NoError(t, err)
+	table, err := control.Table(s.Name())
+	require.NoError(t, errors.Join(err, control.Close()))
+	require.Len(t, table, 1)
+	return !strings.Contains(table[0].Params, "no_write_workqueue")
+}
+
+// volumeKeys returns the lines of /proc/keys about keys of volumes that are not
+// revoked.
+func volumeKeys(t *testing.T) (keys []string) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/keys")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); strings.Contains(line, "cryptsetup:") && !strings.Contains(f[1], "R") {
+			keys = append(keys, line)
+		}
+	}
+	return keys
+}
+
+// While a store grows, whoever writes encrypts; when it has its full size all CPUs
+// do. Nothing that is written while the one becomes the other is lost, and no
+// key stays where the next load of a table would find it.
+func TestWriteQueueCPUs(t *testing.T) {
+	kernel(t)
+	if runtime.NumCPU() < 2 {
+		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
+	}
+	key := newKey(t, longKey)
+	for name, opts := range map[string]storage.CreateOptions{
+		"ephemeral": {}, "key": {Key: key}, "no integrity": {Key: key, Integrity: storage.NoIntegrity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := storagetest.KernelLog(t)
+			disk := storagetest.Disk(t, 3*gib)
+			opts.Grow = storage.GrowLater
+			s := create(t, disk, opts)
+			require.False(t, queued(t, s), "before it has grown")
+			w := &writer{s.MountPoint(), map[string]contents{}}
+			writing := make(chan error, 1)
+			go func() { writing <- w.run(t.Context(), 64*mib) }()
+			require.NoError(t, storage.Grow(t.Context(), s.Name(), storage.GrowOptions{Size: gib}))
+			require.False(t, queued(t, s), "while it grows")
+			require.NoError(t, storage.Grow(t.Context(), s.Name(), storage.GrowOptions{}))
+			require.True(t, queued(t, s), "at its full size")
+			require.Empty(t, volumeKeys(t))
+			require.NoError(t, <-writing)
+			w.verify(t)
+			status, err := s.Status(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, status.Problems)
+			requireNoErrors(t, log)
+			requireClean(t, s)
+			require.NoError(t, s.Close())
+			if opts.Key == nil {
+				return
+			}
+			s, err = storage.Open(t.Context(), disk, key, storage.OpenOptions{MountPoint: s.MountPoint(), Integrity: opts.Integrity})
+			require.NoError(t, err)
+			require.NoError(t, s.Grown(t.Context()))
+			require.True(t, queued(t, s), "opened at its full size")
+			require.NoError(t, s.Close())
+			require.Empty(t, volumeKeys(t))
+		})
+	}
+}
+
+// A store that nobody grows has the queue from the beginning; one with its tags in
+// memory, which grows as long as it lives, never.
+func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
+	kernel(t)
+	if runtime.NumCPU() < 2 {
+		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
+	}
+	s := create(t, storagetest.Disk(t, gib), storage.CreateOptions{MountPoint: storage.NoMount})
+	require.True(t, queued(t, s))
+	require.Empty(t, volumeKeys(t))
+	s = create(t, storagetest.Disk(t, gib), storage.CreateOptions{Tags: storage.TagOptions{Place: storage.TagsInMemory}})
+	require.False(t, queued(t, s))
+	require.Empty(t, volumeKeys(t))
+	s = create(t, storagetest.Disk(t, 3*gib), storage.CreateOptions{Grow: storage.GrowLater})
+	require.NotEmpty(t, volumeKeys(t))
+	require.NoError(t, s.Close())
+	require.Empty(t, volumeKeys(t))
+}
+
+// TestWriteQueueChild is the process that TestWriteQueueOfAProcessCPUs starts.
+func TestWriteQueueChild(t *testing.T) {
+	name := os.Getenv("QUEUE_CHILD")
+	if name == "" {
+		t.Skip("runs as a process of another test")
+	}
+	require.NoError(t, storage.Grow(t.Context(), name, storage.GrowOptions{}))
+}
+
+// The key goes to the process that grows the store, and ends with it. A process
+// that was not given it grows the store all the same.
+func TestWriteQueueOfAProcessCPUs(t *testing.T) {
+	kernel(t)
+	if runtime.NumCPU() < 2 {
+		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
+	}
+	for _, given := range []bool{true, false} {
+		s := create(t, storagetest.Disk(t, 3*gib), storage.CreateOptions{Grow: storage.GrowLater})
+		child := exec.Command(os.Args[0], "-test.run=^TestWriteQueueChild$")
+		child.Env = append(os.Environ(), "QUEUE_CHILD="+s.Name())
+		start := child.Start
+		if given {
+			start = func() error { return s.StartGrower(child) }
+		}
+		require.NoError(t, start())
+		require.NoError(t, child.Wait())
+		require.True(t, growthOf(t, s).Full())
+		require.Equal(t, given, queued(t, s))
+		require.NoError(t, s.Close())
+		require.Eventually(t, func() bool { return len(volumeKeys(t)) == 0 }, 10*time.Second, 10*time.Millisecond)
+	}
+}
