@@ -56,13 +56,13 @@ func TestWriteQueueCPUs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := storagetest.KernelLog(t)
-			disk := storagetest.Disk(t, 3*gib)
+			disk := storagetest.Disk(t, 1536*mib)
 			opts.Grow = storage.GrowLater
 			s := create(t, disk, opts)
 			require.False(t, queued(t, s), "before it has grown")
 			w := &writer{s.MountPoint(), map[string]contents{}}
 			writing := make(chan error, 1)
-			go func() { writing <- w.run(t.Context(), 64*mib) }()
+			go func() { writing <- w.run(t.Context(), 24*mib) }()
 			require.NoError(t, storage.Grow(t.Context(), s.Name(), storage.GrowOptions{Size: gib}))
 			require.False(t, queued(t, s), "while it grows")
 			require.NoError(t, storage.Grow(t.Context(), s.Name(), storage.GrowOptions{}))
@@ -102,7 +102,7 @@ func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 	s = create(t, storagetest.Disk(t, gib), storage.CreateOptions{Tags: storage.TagOptions{Place: storage.TagsInMemory}})
 	require.False(t, queued(t, s))
 	require.Empty(t, volumeKeys(t))
-	s = create(t, storagetest.Disk(t, 3*gib), storage.CreateOptions{Grow: storage.GrowLater})
+	s = create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
 	require.NotEmpty(t, volumeKeys(t))
 	require.NoError(t, s.Close())
 	require.Empty(t, volumeKeys(t))
@@ -125,7 +125,7 @@ func TestWriteQueueOfAProcessCPUs(t *testing.T) {
 		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
 	}
 	for _, given := range []bool{true, false} {
-		s := create(t, storagetest.Disk(t, 3*gib), storage.CreateOptions{Grow: storage.GrowLater})
+		s := create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
 		child := exec.Command(os.Args[0], "-test.run=^TestWriteQueueChild$")
 		child.Env = append(os.Environ(), "QUEUE_CHILD="+s.Name())
 		start := child.Start
