@@ -130,10 +130,10 @@ func TestGrowthCutOff(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity", "flakey")
 	storagetest.CheckLeaks(t)
 	key := newKey(t, longKey)
+	device := storagetest.NewFaulty(t, largeDisk(t, 4*gib))
+	dir := filepath.Join(t.TempDir(), "store")
 	for range moments() {
-		device := storagetest.NewFaulty(t, storagetest.Disk(t, 4*gib))
-		dir := filepath.Join(t.TempDir(), "store")
-		s, err := storage.Create(t.Context(), device.Path(), storage.CreateOptions{Key: key, MountPoint: dir})
+		s, err := storage.Create(t.Context(), device.Path(), storage.CreateOptions{Key: key, MountPoint: dir, Overwrite: storage.OverwriteAnything})
 		require.NoError(t, err)
 		awaitMoment(t, s)
 		device.Set(t, storagetest.Fault{Kind: storagetest.DropWrites})
