@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,13 +33,16 @@ type bare struct {
 
 // floor is the bare form of an ephemeral store.
 func floor(seed uint64) *bare {
-	return &bare{title: floorSide, seed: seed, integrity: &dm.Integrity{}, crypt: dm.Crypt{Cipher: dm.AuthencHMACSHA256XTSPlain64}}
+	return &bare{title: floorSide, seed: seed, integrity: &dm.Integrity{}, crypt: crypt(dm.AuthencHMACSHA256XTSPlain64)}
 }
 
 // plain has no integrity layer.
 func plain(seed uint64) *bare {
-	return &bare{title: plainSide, seed: seed, crypt: dm.Crypt{Cipher: dm.XTSPlain64}}
+	return &bare{title: plainSide, seed: seed, crypt: crypt(dm.XTSPlain64)}
 }
+
+// crypt has the queue for writes when a store of full size has it.
+func crypt(c dm.Cipher) dm.Crypt { return dm.Crypt{Cipher: c, NoWriteWorkqueue: runtime.NumCPU() == 1} }
 
 func (b *bare) name() string       { return b.title }
 func (b *bare) device(disk) string { return dm.Path(mapping) }

@@ -75,8 +75,7 @@ var variants = []struct {
 	{"buffer_sectors:8", func(i *dm.Integrity, _ *dm.Crypt) { i.BufferSectors = 8 }},
 	{"buffer_sectors:1024", func(i *dm.Integrity, _ *dm.Crypt) { i.BufferSectors = 1024 }},
 	{"no_read_workqueue", func(_ *dm.Integrity, c *dm.Crypt) { c.NoReadWorkqueue = true }},
-	{"no_write_workqueue", func(_ *dm.Integrity, c *dm.Crypt) { c.NoWriteWorkqueue = true }},
-	{"both no_…_workqueue", func(_ *dm.Integrity, c *dm.Crypt) { c.NoReadWorkqueue, c.NoWriteWorkqueue = true, true }},
+	{"no_write_workqueue the other way", func(_ *dm.Integrity, c *dm.Crypt) { c.NoWriteWorkqueue = !c.NoWriteWorkqueue }},
 	{"same_cpu_crypt", func(_ *dm.Integrity, c *dm.Crypt) { c.SameCPU = true }},
 	{"submit_from_crypt_cpus", func(_ *dm.Integrity, c *dm.Crypt) { c.SubmitFromCrypt = true }},
 }
