@@ -24,11 +24,11 @@ const (
 )
 
 // createTogether is the load that breaks inode tables that are written late: 16
-// workers create 256 directories each with a file in it, three times. It returns
+// workers create 256 directories each with a file in it, several times. It returns
 // how many operations failed.
-func createTogether(dir string) (failed int64) {
+func createTogether(dir string, rounds int) (failed int64) {
 	var count atomic.Int64
-	for round := range cpuRounds {
+	for round := range rounds {
 		var workers sync.WaitGroup
 		for w := range cpuWorkers {
 			workers.Go(func() {
@@ -61,7 +61,7 @@ func TestFourCPUsWhileGrowing(t *testing.T) {
 	t.Logf("%d CPUs", runtime.NumCPU())
 	log := storagetest.KernelLog(t)
 	s := create(t, largeDisk(t, size), storage.CreateOptions{Overwrite: storage.OverwriteAnything})
-	require.Zero(t, createTogether(s.MountPoint()), "failed operations")
+	require.Zero(t, createTogether(s.MountPoint(), cpuRounds), "failed operations")
 	require.NoError(t, s.Grown(t.Context()))
 	for _, d := range []string{"0-0-0", "2-15-255"} {
 		d = filepath.Join(s.MountPoint(), d)
@@ -86,7 +86,7 @@ func TestFourCPUsLazyTablesFail(t *testing.T) {
 	writeLazily(t, s.Path(), size)
 	dir := t.TempDir()
 	require.NoError(t, unix.Mount(s.Path(), dir, "ext4", 0, "noinit_itable"))
-	failed := createTogether(dir)
+	failed := createTogether(dir, 1)
 	require.NoError(t, unix.Unmount(dir, 0))
 	t.Logf("%d operations failed, %d lines of the kernel's", failed, len(log.Matching(t, "AEAD ERROR")))
 	require.Positive(t, failed)
