@@ -27,9 +27,6 @@ func requests(ctx context.Context, in *inside) error {
 	if err != nil {
 		return err
 	}
-	if err := d.warm(); err != nil {
-		return err
-	}
 	sides := []side{in.grown(), in.tagged(true)}
 	err = in.turns(ctx, sides, d.bytes, func(s side) (map[string]float64, error) { return in.requestsFile(ctx, s, d) })
 	large := in.disks[len(in.disks)-1]
