@@ -98,6 +98,7 @@ soak: setup build ## the long form of every test that has one: hours
 	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run '$(SOAK)' -timeout 6h -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
 	TRUSTED_STORE_BEDS=required TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -p 1 -v -run CPUs -timeout 6h -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS)
 	TRUSTED_STORE_SOAK=1 $(STATIC) test -count=1 -v -run KeepsTheDiskBusyCPUs -timeout 1h -exec '$(GUEST) -bed qemu -cpus 4 -mem 4G -disk 2500M -throttle 3M' ./storage/guestpull
+	$(STATIC) test -count=1 -v -run TagsUnderPressure -timeout 1h -exec '$(GUEST) -bed qemu -cpus 4 -mem 512M -disk 6G' ./storage
 
 fuzz: ## each fuzz test for FUZZTIME=30s
 	@set -e; grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file name; do \

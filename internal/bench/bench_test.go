@@ -103,13 +103,37 @@ func TestResultsReplaceWhatWasMeasuredAgain(t *testing.T) {
 }
 
 func TestThrottleIsHalfOfTheLayers(t *testing.T) {
-	throttled := runs[len(runs)-1]
+	throttled := runs[2]
 	require.True(t, throttled.throttled)
 	_, err := throttled.throttle(&results{})
 	require.ErrorContains(t, err, "run qemu first")
 	rate, err := throttled.throttle(&results{Samples: []sample{{"qemu", "write", layersSide, workSize, 14}}})
 	require.NoError(t, err)
 	require.InDelta(t, 7e6, rate, 4096)
+}
+
+func TestLimitsOfADisk(t *testing.T) {
+	r := &runs[len(runs)-1]
+	bytes, err := r.throttle(&results{})
+	require.NoError(t, err, "its rate follows from no other run")
+	args, err := (&outside{short: true}).arguments(r, bytes)
+	require.NoError(t, err)
+	text := strings.Join(args, " ")
+	require.Contains(t, text, "-disk 512M,16G")
+	require.Contains(t, text, "-throttle 12500000 -iops 500")
+	for _, r := range runsWith("throughput") {
+		require.Zero(t, r.requests, "compared with one that is not limited so")
+	}
+}
+
+func TestRequestsTable(t *testing.T) {
+	r := &results{Runs: []bedInfo{{Run: "qemu-requests", Throttle: 12_500_000, Requests: 500}}}
+	require.NotContains(t, r.markdown(), "random writes")
+	r.Samples = []sample{{"qemu-requests", requestsSynced, oursSide, workSize, 100}, {"qemu-requests", requestsSynced, taggedSide, workSize, 250}}
+	text := r.markdown()
+	require.Contains(t, text, "disk 12.5 MB/s, 500 requests/s")
+	require.Contains(t, text, "| tags in memory | – | – | 250 [2.50×] | – |")
+	require.NotContains(t, text, "small files", "the table of another experiment")
 }
 
 // Every side that needs no other program makes a filesystem that takes files, and

@@ -35,6 +35,7 @@ var experiments = map[string]func(context.Context, *inside) error{
 	"memory":     memory,
 	"throughput": throughput,
 	"random":     random,
+	"requests":   requests,
 	"journals":   journals,
 	"profile":    profile,
 }

@@ -47,6 +47,7 @@ func (r *results) markdown() string {
 		t.usable(r, run.name)
 		t.memory(r, run.name)
 		t.loads(r, run.name)
+		t.requests(r, run.name)
 		t.journals(r, run.name)
 		t.variants(r, run.name)
 	}
@@ -63,6 +64,9 @@ func (t *table) machines(r *results) {
 		guest := fmt.Sprintf("Linux %s, %d CPUs, %d MiB", i.Kernel, i.CPUs, i.Memory>>20)
 		if i.Throttle > 0 {
 			guest += fmt.Sprintf(", disk %.1f MB/s", float64(i.Throttle)/1e6)
+		}
+		if i.Requests > 0 {
+			guest += fmt.Sprintf(", %d requests/s", i.Requests)
 		}
 		form := ""
 		if i.Short {
@@ -132,14 +136,29 @@ func (t *table) loads(r *results, run string) {
 	}
 	fmt.Fprintf(t, "\nSpeed at full size, disk of %s; in brackets, how many times that is trusted-store's:\n\n",
 		bytesText(r.size(run, "write")))
-	measures := []column{{"write", "write MB/s"}, {"read", "read MB/s"}, {"small", "small files/s"},
-		{"randwrite", "random 4 KiB writes/s"}, {"randread", "random 4 KiB reads/s"}, {"close", "close s"}}
+	t.compare(r, run, loadRows, []column{{"write", "write MB/s"}, {"read", "read MB/s"}, {"small", "small files/s"},
+		{randomWrite, "random 4 KiB writes/s"}, {randomRead, "random 4 KiB reads/s"}, {"close", "close s"}})
+}
+
+func (t *table) requests(r *results, run string) {
+	if len(r.of(run, requestsSynced, oursSide, 0)) == 0 {
+		return
+	}
+	fmt.Fprintf(t, "\nOne large file at full size, on a disk of %s; random writes of 4 KiB in that file, past the page cache; and the same\n"+
+		"all over a larger device, without a filesystem; in brackets, how many times that is trusted-store's:\n\n",
+		bytesText(r.size(run, requestsSynced)))
+	t.compare(r, run, loadRows[:2], []column{{requestsWrite, "write MB/s"}, {requestsRandom, "random writes/s, one `fsync` at the end"},
+		{requestsSynced, "random writes/s, an `fsync` after each"}, {requestsDevice, "random writes/s, " + bytesText(r.size(run, requestsDevice))}})
+}
+
+// compare prints measures of several sides.
+func (t *table) compare(r *results, run string, sides, measures []column) {
 	titles := []string{""}
 	for _, m := range measures {
 		titles = append(titles, m.title)
 	}
 	t.head(titles...)
-	for _, c := range loadRows {
+	for _, c := range sides {
 		row := []string{c.title}
 		for _, m := range measures {
 			row = append(row, r.compared(run, m.side, c.side))

@@ -62,7 +62,7 @@ func (o *outside) boot(ctx context.Context, r *run) error {
 	if len(samples) == 0 {
 		return errors.Join(errors.New("nothing was measured"), runErr)
 	}
-	info.Run, info.Short, info.Throttle = r.name, o.short, throttle
+	info.Run, info.Short, info.Throttle, info.Requests = r.name, o.short, throttle, r.requests
 	info.Date, info.Seconds = began.UTC().Format("2006-01-02 15:04 MST"), time.Since(began).Round(time.Second).Seconds()
 	info.Host, info.Load = host(), load
 	// Another run may have ended meanwhile.
@@ -101,6 +101,9 @@ func (o *outside) arguments(r *run, throttle uint64) ([]string, error) {
 	if throttle > 0 {
 		args = append(args, "-throttle", fmt.Sprint(throttle))
 	}
+	if r.requests > 0 {
+		args = append(args, "-iops", fmt.Sprint(r.requests))
+	}
 	return append(args, self, insideWord, "-run", r.name, "-experiments", strings.Join(experiments, ","),
 		"-tool", tool, "-form", o.form()), nil
 }
@@ -112,11 +115,11 @@ func (o *outside) form() string {
 	return fullForm
 }
 
-// throttle is half of what the unthrottled bed wrote through the same layers
-// without a filesystem, in bytes a second.
+// throttle is what a disk takes in bytes a second: where it follows from the bed,
+// half of what that wrote through the same layers without a filesystem.
 func (r *run) throttle(all *results) (uint64, error) {
 	if !r.throttled {
-		return 0, nil
+		return r.bytes, nil
 	}
 	rate := spreadOf(all.of(r.bed, "write", layersSide, workSize))
 	if rate.n == 0 {

@@ -70,7 +70,7 @@ func (d *drawing) curve(p panel, r *results, run, side string) {
 // plotLoads shows speeds as multiples of trusted-store's.
 func (r *results) plotLoads() string {
 	d := newDrawing(1040, 400, "Speed, trusted-store = 1 (bars end at 4; lines: least and most)")
-	for i, run := range runs {
+	for i, run := range runsWith("throughput") {
 		p := panel{40 + 310*float64(i), 70, 280, 250}
 		d.text(p.x, p.y-14, "start", "black", run.title, `font-size="10"`)
 		d.ratios(p, r, run.name)

@@ -9,6 +9,11 @@ import (
 	"os/exec"
 )
 
+const (
+	randomWrite = "randwrite"
+	randomRead  = "randread"
+)
+
 // randomFile is the size of the file that fio works on, in bytes.
 const randomFile = 16 << 20
 
@@ -34,8 +39,8 @@ func random(ctx context.Context, in *inside) error {
 			if _, err := writeRate(name, randomFile); err != nil {
 				return err
 			}
-			for _, kind := range []string{"randwrite", "randread"} {
-				if values[kind], err = in.fio(ctx, kind, name); err != nil {
+			for _, kind := range []string{randomWrite, randomRead} {
+				if values[kind], err = in.fio(ctx, kind, name, randomFile); err != nil {
 					return err
 				}
 			}
@@ -45,11 +50,13 @@ func random(ctx context.Context, in *inside) error {
 	})
 }
 
-// fio returns the accesses a second that one kind of load reached.
-func (in *inside) fio(ctx context.Context, kind, file string) (float64, error) {
-	cmd := exec.CommandContext(ctx, "fio", "--name=bench", "--thread", "--filename="+file, "--rw="+kind, "--bs=4k",
-		fmt.Sprintf("--size=%d", randomFile), "--direct=1", "--ioengine=psync", "--numjobs=4", "--group_reporting",
-		"--time_based", fmt.Sprintf("--runtime=%d", int(in.plan.fio.Seconds())), "--output-format=json")
+// fio returns the accesses a second that one kind of load reached in so many bytes
+// of a file or a device.
+func (in *inside) fio(ctx context.Context, kind, file string, size int64, more ...string) (float64, error) {
+	args := append([]string{"--name=bench", "--thread", "--filename=" + file, "--rw=" + kind, "--bs=4k",
+		fmt.Sprintf("--size=%d", size), "--direct=1", "--ioengine=psync", "--numjobs=4", "--group_reporting",
+		"--time_based", fmt.Sprintf("--runtime=%d", int(in.plan.fio.Seconds())), "--output-format=json"}, more...)
+	cmd := exec.CommandContext(ctx, "fio", args...)
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {

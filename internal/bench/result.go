@@ -25,6 +25,7 @@ type bedInfo struct {
 	CPUs     int     `json:"cpus"`
 	Memory   uint64  `json:"memory_bytes"`
 	Throttle uint64  `json:"throttle_bytes_per_second,omitempty"`
+	Requests uint    `json:"throttle_requests_per_second,omitempty"`
 	Short    bool    `json:"short,omitempty"`
 	Seconds  float64 `json:"seconds"` // how long all of it took
 	Host     string  `json:"host"`    // processor, CPUs and kernel of the machine

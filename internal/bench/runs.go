@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // run is one boot of one bed with some experiments.
 type run struct {
 	name        string
@@ -10,6 +12,8 @@ type run struct {
 	disks       string // for the guest tool
 	shortDisks  string // the same for the short form, if others
 	throttled   bool   // disks at half of what the bed before could encrypt
+	bytes       uint64 // a second that a disk takes, if not throttled so; 0: any number
+	requests    uint   // a second that a disk takes, of any size; 0: any number
 	experiments []string
 }
 
@@ -32,6 +36,13 @@ var runs = []run{
 		experiments: []string{"usable", "full", "memory", "throughput", "random", "profile"}},
 	{name: "qemu-throttled", bed: "qemu", title: "QEMU, 4 CPUs, disk at half the speed of the encryption", cpus: 4, memory: "2G",
 		disks: "2500M", shortDisks: "512M", throttled: true, experiments: []string{"throughput", "random", "journals"}},
+	{name: "qemu-requests", bed: "qemu", title: "QEMU, 4 CPUs, disk of 500 requests a second", cpus: 4, memory: "2G",
+		disks: "2500M,16G", shortDisks: "512M,16G", bytes: 12_500_000, requests: 500, experiments: []string{"requests"}},
+}
+
+// runsWith are those that make an experiment.
+func runsWith(experiment string) []run {
+	return slices.DeleteFunc(slices.Clone(runs), func(r run) bool { return !slices.Contains(r.experiments, experiment) })
 }
 
 func runNames() []string {

@@ -17,8 +17,9 @@ its exit status is the tool's.
 -bed uml (the default) is User-Mode Linux: one CPU, native speed, up in two
 seconds. -bed qemu is Debian's cloud kernel in an emulated machine: several CPUs
 that run in parallel (-cpus, 4 by default), some ten times slower. It can limit
-the speed of its disks (-throttle BYTES a second). "setup" fetches that kernel into
-the cache, without root; it needs Debian's apt-get and dpkg-deb, or else -kernel.
+its disks as clouds do, in bytes a second (-throttle BYTES), in requests a second
+(-iops N) and in both. "setup" fetches that kernel into the cache, without root; it
+needs Debian's apt-get and dpkg-deb, or else -kernel.
 
 Both start the tool itself as init, which inserts the kernel's modules, makes the
 root described below, runs the command and reports. The self-tests of the
@@ -69,8 +70,8 @@ The command gets the caller's environment, with these changed:
 	HOME                 /root, if the caller has none
 
 Every flag has a variable that sets it for a whole run: GUEST_BED, GUEST_CPUS,
-GUEST_MEM, GUEST_DISK, GUEST_THROTTLE, GUEST_TIMEOUT, GUEST_ACCEL, GUEST_OUT,
-GUEST_FILE, GUEST_LOG, GUEST_CACHE, GUEST_KERNEL, GUEST_LEAKS.
+GUEST_MEM, GUEST_DISK, GUEST_THROTTLE, GUEST_IOPS, GUEST_TIMEOUT, GUEST_ACCEL,
+GUEST_OUT, GUEST_FILE, GUEST_LOG, GUEST_CACHE, GUEST_KERNEL, GUEST_LEAKS.
 
 # Exit status
 

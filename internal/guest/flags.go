@@ -19,6 +19,7 @@ type options struct {
 	mem         byteSize
 	disks       diskList
 	throttle    byteSize
+	iops        uint
 	timeout     time.Duration
 	accel       string
 	out         pathList
@@ -46,6 +47,7 @@ func (o *options) flagSet(w io.Writer) *flag.FlagSet {
 	fs.Var(&o.mem, "mem", "memory of the guest, a `size` such as 512M or 2G")
 	fs.Var(&o.disks, "disk", "raw disks, separated by commas: a `size` makes a new sparse one, a path (with a slash) uses and keeps that file")
 	fs.Var(&o.throttle, "throttle", "limit of each disk in `bytes` a second, qemu only (default none)")
+	fs.UintVar(&o.iops, "iops", 0, "limit of each disk in `requests` a second of any size, qemu only (default none)")
 	fs.DurationVar(&o.timeout, "timeout", 0, "kill the guest after this `time` (default: the test's own -test.timeout and a minute, else 20m)")
 	fs.StringVar(&o.accel, "accel", "tcg", "how qemu runs the CPUs: `tcg` or kvm")
 	fs.Var(&o.out, "out", "host `directory` below which files that the command changes reach the host; separated by colons, may be repeated")
@@ -107,6 +109,9 @@ func (o *options) complete() error {
 	}
 	if o.bed == "uml" && o.throttle != 0 {
 		return errors.New("the uml bed cannot throttle a disk: use -bed qemu")
+	}
+	if o.bed == "uml" && o.iops != 0 {
+		return errors.New("the uml bed cannot limit the requests of a disk: use -bed qemu")
 	}
 	if len(o.args) == 0 && !o.interactive {
 		return errors.New("no command given: guest [flags] CMD [ARGS…], or guest -i for a shell")

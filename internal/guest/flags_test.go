@@ -15,12 +15,13 @@ func parseAll(t *testing.T, env []string, args ...string) (*options, error) {
 }
 
 func TestFlagWinsOverItsVariable(t *testing.T) {
-	env := []string{"GUEST_BED=qemu", "GUEST_CPUS=2", "GUEST_MEM=512M", "GUEST_UNKNOWN=x", "GUEST_TIMEOUT="}
+	env := []string{"GUEST_BED=qemu", "GUEST_CPUS=2", "GUEST_MEM=512M", "GUEST_UNKNOWN=x", "GUEST_TIMEOUT=", "GUEST_IOPS=500"}
 	o, err := parseAll(t, env, "-mem", "1G", "cmd", "-mem", "arg")
 	require.NoError(t, err)
 	require.Equal(t, "qemu", o.bed)
 	require.Equal(t, 2, o.cpus)
 	require.EqualValues(t, 1<<30, o.mem)
+	require.EqualValues(t, 500, o.iops)
 	require.Equal(t, []string{"cmd", "-mem", "arg"}, o.args)
 }
 
@@ -42,6 +43,8 @@ func TestImpossibleOptionsAreRefused(t *testing.T) {
 		"unknown bed":             {"-bed", "vm", "true"},
 		"one CPU":                 {"-cpus", "4", "true"},
 		"cannot throttle":         {"-throttle", "1M", "true"},
+		"cannot limit":            {"-iops", "500", "true"},
+		`invalid value "-1" for`:  {"-bed", "qemu", "-iops", "-1", "true"},
 		"is no size":              {"-mem", "much", "true"},
 		"flag provided but not":   {"-nothing", "true"},
 		`variable GUEST_MEM="x"`:  nil,

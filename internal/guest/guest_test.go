@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,6 +197,26 @@ func TestGuestWithoutItsCommandFails(t *testing.T) {
 	o := g.run(t, nil, "no-such-command-anywhere")
 	require.Equal(t, statusFailed, o.status)
 	require.Contains(t, o.stderr, "no-such-command-anywhere")
+}
+
+func TestGuestLimitsRequests(t *testing.T) {
+	g := newGuest(t, "qemu")
+	const limit, requests = 100, 400
+	o := g.shell(t, fmt.Sprintf("fio --name=test --filename=$TRUSTED_STORE_DISKS --rw=randwrite --bs=4k --direct=1 --thread --number_ios=%d --output-format=json", requests),
+		"-disk", "64M", "-iops", fmt.Sprint(limit))
+	require.Equal(t, 0, o.status, o.stderr)
+	var out struct {
+		Jobs []struct {
+			Write struct {
+				Requests int `json:"total_ios"`
+				Runtime  int // in milliseconds
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.stdout), &out), o.stdout)
+	require.Equal(t, requests, out.Jobs[0].Write.Requests)
+	// QEMU lets the requests of a tenth of a second through at once.
+	require.InDelta(t, 1000*requests/limit, out.Jobs[0].Write.Runtime, 400)
 }
 
 func TestGuestBedThatIsMissingFails(t *testing.T) {

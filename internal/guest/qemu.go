@@ -98,6 +98,9 @@ func (q *qemu) drive(i int, o *options) []string {
 	if o.throttle > 0 {
 		d += fmt.Sprintf(",throttling.bps-total=%d", uint64(o.throttle))
 	}
+	if o.iops > 0 {
+		d += fmt.Sprintf(",throttling.iops-total=%d", o.iops)
+	}
 	return []string{"-drive", d}
 }
 
