@@ -23,6 +23,8 @@ type machine struct {
 	lock    *os.File   // held on dir while this program lives
 	files   []*os.File // inherited from descriptor 3 on: the channel, then the disks
 	console *os.File   // the kernel's messages
+	cpu     int        // that the kernel stays on, if cpuLock is set
+	cpuLock *os.File   // held on the CPU while this program lives
 }
 
 // disks is the number of raw disks.

@@ -15,7 +15,7 @@ its exit status is the tool's.
 # Beds
 
 -bed uml (the default) is User-Mode Linux: one CPU, native speed, up in two
-seconds. -bed qemu is Debian's cloud kernel in an emulated machine: several CPUs
+seconds. Each guest stays on a CPU of the host that no other one has. -bed qemu is Debian's cloud kernel in an emulated machine: several CPUs
 that run in parallel (-cpus, 4 by default), some ten times slower. It can limit
 its disks as clouds do, in bytes a second (-throttle BYTES), in requests a second
 (-iops N) and in both. "setup" fetches that kernel into the cache, without root; it

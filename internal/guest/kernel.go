@@ -45,6 +45,9 @@ func startKernel(cmd *exec.Cmd, m *machine) (*kernel, error) {
 	watcher := exec.Command(m.self)
 	watcher.Args = append([]string{cmd.Path}, cmd.Args[1:]...)
 	watcher.Env = append(cmd.Environ(), watchMark+"="+strconv.Itoa(3+len(m.files)))
+	if m.cpuLock != nil {
+		watcher.Env = append(watcher.Env, cpuMark+"="+strconv.Itoa(m.cpu))
+	}
 	watcher.Stdout, watcher.Stderr = m.console, m.console
 	watcher.ExtraFiles = append(append([]*os.File(nil), m.files...), r)
 	watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -96,6 +99,12 @@ func runWatcher(pipe string) int {
 		fmt.Fprintln(os.Stderr, "guest: adopt the kernel's processes:", err)
 		return statusFailed
 	}
+	if mark := os.Getenv(cpuMark); mark != "" {
+		if err := stayOnCPU(mark); err != nil {
+			fmt.Fprintln(os.Stderr, "guest: keep the kernel on one CPU:", err)
+			return statusFailed
+		}
+	}
 	pid, err := startWatched(fd)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest: start the kernel:", err)
@@ -122,7 +131,7 @@ func startWatched(fd int) (int, error) {
 	}
 	unix.CloseOnExec(fd)
 	pid, err := syscall.ForkExec(os.Args[0], os.Args, &syscall.ProcAttr{
-		Env:   environ(os.Environ(), map[string]string{watchMark: ""}),
+		Env:   environ(os.Environ(), map[string]string{watchMark: "", cpuMark: ""}),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
 	})

@@ -20,6 +20,9 @@ func newMachine(o *options) (*machine, *os.File, error) {
 		return nil, nil, err
 	}
 	m := &machine{opts: o, self: self}
+	if o.bed == "uml" {
+		m.cpu, m.cpuLock = takeCPU(o.cache)
+	}
 	host, far, err := channelPair()
 	if err != nil {
 		return nil, nil, err
@@ -46,8 +49,10 @@ func (m *machine) close() {
 	if m.console != nil {
 		m.console.Close()
 	}
-	if m.lock != nil {
-		m.lock.Close()
+	for _, f := range []*os.File{m.lock, m.cpuLock} {
+		if f != nil {
+			f.Close()
+		}
 	}
 	if m.dir != "" {
 		os.RemoveAll(m.dir)
