@@ -43,7 +43,7 @@ func (in *inside) memorySides(d disk) ([]side, error) {
 	tagged := in.tagged(false) // as it is used: at full size it has its whole budget
 	tagged.watch = true
 	sides := []side{o, tagged, keyed}
-	if d.bytes > min(in.plan.peer, workSize) { // mke2fs of larger ones is at times killed for want of memory
+	if d.bytes > min(in.plan.peer, workSize) { // in UML mke2fs of larger ones needs more mappings than vm.max_map_count of the host
 		return sides, nil
 	}
 	titles := []string{cheapSide}
