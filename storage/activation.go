@@ -60,10 +60,9 @@ func (a *activation) store(mode GrowMode) *Store {
 	if a.mountPoint != NoMount {
 		s.mountPoint = a.mountPoint
 	}
-	if a.getsWriteQueue() {
-		if err := lent.hold(a.id, a.key); err != nil {
-			a.log.Warn("one CPU at a time will encrypt what is written", "store", a.name, "err", err)
-		}
+	var err error
+	if s.disk, err = a.lendKey(); err != nil {
+		a.log.Warn("only whoever writes to the store will encrypt, and not all CPUs", "store", a.name, "err", err)
 	}
 	if mode == GrowInBackground && a.mountFlags&ReadOnly == 0 {
 		s.startGrowing(a.log)

@@ -72,6 +72,10 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return err
 		}
 	}
+	disk := uint64(0)
+	if l.crypt != nil {
+		disk = diskSequence(l.crypt.info.Device)
+	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
 	for _, layer := range []*layer{l.crypt, l.integrity, l.data} {
@@ -82,7 +86,7 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return stillOpen(layer, err)
 		}
 	}
-	return l.releaseKey()
+	return lent.release(disk)
 }
 
 func stillOpen(l *layer, err error) error {

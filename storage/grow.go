@@ -88,7 +88,7 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	}
 	err = g.grow(ctx, opts.Follow)
 	if err == nil && g.goal == g.growth.Target && g.tags == nil {
-		err = useWriteQueue(mapping.Name, g.log)
+		err = useWriteQueue(mapping, g.log)
 	}
 	return errors.Join(err, g.tags.close(), g.node.Close())
 }

@@ -32,7 +32,7 @@ func (s *Store) startGrowing(log *slog.Logger) {
 			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: true, Logger: log})
 		}
 		if g.err != nil && ctx.Err() == nil {
-			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", errors.Join(g.err, lent.release(s.id)))
+			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", errors.Join(g.err, lent.release(s.disk)))
 		}
 	}()
 }

@@ -2,7 +2,9 @@ package storage_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/google/uuid"
@@ -16,8 +18,8 @@ import (
 
 // Volumes of one UUID, each with a volume key of its own, opened at once by one
 // process: the kernel's keys of all of them have the same description, and each
-// store must get its own.
-func TestParallelOpensOfOneUUID(t *testing.T) {
+// store must get its own, also when it is loaded once more for all CPUs.
+func TestParallelOpensOfOneUUIDCPUs(t *testing.T) {
 	kernel(t)
 	const volumes, rounds = 16, 2
 	id := uuid.New()
@@ -39,6 +41,9 @@ func TestParallelOpensOfOneUUID(t *testing.T) {
 		openErr := opens.Wait()
 		for i, s := range stores {
 			if s != nil {
+				require.NoError(t, s.Grown(t.Context()))
+				require.Equal(t, runtime.NumCPU() > 1, queued(t, s))
+				require.NoError(t, os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0))
 				require.Equal(t, id, s.UUID())
 				require.Equal(t, fmt.Sprint("contents of ", i), readFile(t, filepath.Join(s.MountPoint(), "f")))
 				closes.Go(s.Close)

@@ -17,6 +17,7 @@ import (
 type Store struct {
 	name, mountPoint string
 	id               uuid.UUID
+	disk             uint64                  // number of the mapping, if its key is lent: see lentKeys
 	growing          atomic.Pointer[growing] // nil: does not grow in the background
 
 	mu     sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -26,38 +27,50 @@ import (
 // lent are the keys that this process holds for that.
 var lent lentKeys
 
+// lentKeys go by the sequence number of the mapping: names come again, and volumes
+// with the UUID of another one and a key of their own exist.
 type lentKeys struct {
-	mu       sync.Mutex
-	byVolume map[uuid.UUID]*keyring.Held
+	mu     sync.Mutex
+	byDisk map[uint64]*keyring.Held
 }
 
-func (l *lentKeys) hold(id uuid.UUID, key *cryptsetup.VolumeKey) error {
+func (l *lentKeys) hold(disk uint64, id uuid.UUID, key *cryptsetup.VolumeKey) error {
 	held, err := keyring.Hold(keyDescription(id.String()), key.Bytes())
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byVolume == nil {
-		l.byVolume = map[uuid.UUID]*keyring.Held{}
+	if l.byDisk == nil {
+		l.byDisk = map[uint64]*keyring.Held{}
 	}
-	l.byVolume[id] = held
+	l.byDisk[disk] = held
 	return nil
 }
 
-// of returns nil when this process has no key of the volume.
-func (l *lentKeys) of(id uuid.UUID) *keyring.Held {
+// of returns nil when this process has no key of the mapping.
+func (l *lentKeys) of(disk uint64) *keyring.Held {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.byVolume[id]
+	return l.byDisk[disk]
 }
 
-func (l *lentKeys) release(id uuid.UUID) error {
+func (l *lentKeys) release(disk uint64) error {
 	l.mu.Lock()
-	held := l.byVolume[id]
-	delete(l.byVolume, id)
+	held := l.byDisk[disk]
+	delete(l.byDisk, disk)
 	l.mu.Unlock()
 	return held.Release()
+}
+
+// diskSequence returns a number that no other mapping has had since the machine
+// started; 0 from kernels before 5.15, which have none.
+func diskSequence(number dm.Device) (sequence uint64) {
+	text, err := os.ReadFile("/sys/dev/block/" + number.String() + "/diskseq")
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &sequence)
+	}
+	return sequence
 }
 
 // oneCPU reports whether a queue has nothing to spread over.
@@ -69,13 +82,51 @@ func (a *activation) getsWriteQueue() bool {
 	return a.key != nil && a.mountPoint != NoMount && a.mountFlags&ReadOnly == 0 && a.tags == nil && !oneCPU()
 }
 
+// lendKey keeps the key for when the store has grown.
+func (a *activation) lendKey() (disk uint64, err error) {
+	if !a.getsWriteQueue() {
+		return 0, nil
+	}
+	control, err := dm.Open()
+	if err != nil {
+		return 0, err
+	}
+	mapping, err := control.Info(a.name)
+	if err := errors.Join(err, control.Close()); err != nil {
+		return 0, err
+	}
+	if disk = diskSequence(mapping.Device); disk == 0 {
+		return 0, errors.New("the kernel does not number its disks, as it does since version 5.15")
+	}
+	return disk, lent.hold(disk, a.id, a.key)
+}
+
+// envGrows tells a process that [Store.StartGrower] starts of which mapping it has
+// the key.
+const envGrows = "TRUSTED_STORE_GROWS"
+
 // useWriteQueue exchanges the live table for one with the queue. Without the key,
 // as in a process that did not make the store and was not given it, all stays as
-// it is.
-func useWriteQueue(name string, log *slog.Logger) error {
-	if oneCPU() {
+// it is. The caller has the mapping open, so it is not another one by now.
+func useWriteQueue(mapping dm.Info, log *slog.Logger) error {
+	disk := diskSequence(mapping.Device)
+	held := lent.of(disk)
+	if held == nil && (disk == 0 || os.Getenv(envGrows) != fmt.Sprint(disk)) {
 		return nil
 	}
+	began := time.Now()
+	err := held.Do(func() error { return exchangeTable(mapping.Name) })
+	log.Debug("all CPUs are to encrypt", "store", mapping.Name, "took", time.Since(began).Round(time.Microsecond), "err", err)
+	if errors.Is(err, unix.ENOKEY) {
+		err = nil // whoever writes goes on encrypting
+	}
+	if err := errors.Join(err, lent.release(disk)); err != nil {
+		return fmt.Errorf("let all CPUs encrypt: %w", err)
+	}
+	return nil
+}
+
+func exchangeTable(name string) error {
 	control, err := dm.Open()
 	if err != nil {
 		return err
@@ -85,25 +136,13 @@ func useWriteQueue(name string, log *slog.Logger) error {
 	if err != nil || store.crypt == nil {
 		return err
 	}
-	id, err := store.crypt.volumeUUID(cryptPrefix, name)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	err = lent.of(id).Do(func() error { return store.exchangeTable(control, id) })
-	log.Debug("all CPUs are to encrypt", "store", name, "took", time.Since(began).Round(time.Microsecond), "err", err)
-	if errors.Is(err, unix.ENOKEY) {
-		err = nil // whoever writes goes on encrypting
-	}
-	if err := errors.Join(err, lent.release(id)); err != nil {
-		return fmt.Errorf("let all CPUs encrypt: %w", err)
-	}
-	return nil
+	return store.exchangeTable(control)
 }
 
-func (l *live) exchangeTable(control *dm.Control, id uuid.UUID) error {
-	if len(l.crypt.table) != 1 {
-		return nil
+func (l *live) exchangeTable(control *dm.Control) error {
+	id, err := l.crypt.volumeUUID(cryptPrefix, l.name)
+	if err != nil || len(l.crypt.table) != 1 {
+		return err
 	}
 	target := l.profileCrypt(id.String())
 	table := dm.Table{{Length: l.crypt.table[0].Length, Target: target}}
@@ -124,18 +163,6 @@ func (l *live) exchangeTable(control *dm.Control, id uuid.UUID) error {
 	return table.Matches(live)
 }
 
-// releaseKey is for a store that is gone.
-func (l *live) releaseKey() error {
-	if l.crypt == nil {
-		return nil
-	}
-	id, err := l.crypt.volumeUUID(cryptPrefix, l.name)
-	if err != nil {
-		return nil // not one of ours
-	}
-	return lent.release(id)
-}
-
 // StartGrower starts c, a program that is to [Grow] the store in the place of
 // this process, such as "trusted-store grow NAME". It inherits, in a session
 // keyring of its own, what it needs at the end, when all CPUs are to encrypt what
@@ -143,8 +170,12 @@ func (l *live) releaseKey() error {
 // program that is started otherwise grows the store as well, but whoever writes
 // encrypts from then on, too.
 func (s *Store) StartGrower(c *exec.Cmd) error {
-	if err := lent.of(s.id).Start(c); err != nil {
+	held := lent.of(s.disk)
+	if held != nil {
+		c.Env = append(c.Environ(), fmt.Sprintf("%s=%d", envGrows, s.disk))
+	}
+	if err := held.Start(c); err != nil {
 		return failure("grow", s.name, "", err)
 	}
-	return failure("grow", s.name, "", lent.release(s.id))
+	return failure("grow", s.name, "", lent.release(s.disk))
 }

@@ -4,15 +4,21 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 )
 
-// image gives probers the bytes of a device, read once in chunks. What lies
-// outside the device reads as no bytes; err keeps the first other failure.
+// image gives probers the bytes of a device, read in chunks. What lies outside the
+// device reads as no bytes; err keeps the first other failure.
 type image struct {
 	r      io.ReaderAt
 	size   int64
-	chunks map[int64][]byte
+	chunks []chunk // the last ones, the one that was used last at the end
 	err    error
+}
+
+type chunk struct {
+	at    int64
+	bytes []byte
 }
 
 // chunkSize is small because most probers look at a few bytes far from the rest,
@@ -20,9 +26,10 @@ type image struct {
 // system call, and more where the kernel has not read ahead.
 const chunkSize = 32 << 10
 
-func newImage(r io.ReaderAt, size uint64) *image {
-	return &image{r: r, size: int64(size), chunks: map[int64][]byte{}}
-}
+// keptChunks is how many are kept: with three, few are read twice.
+const keptChunks = 3
+
+func newImage(r io.ReaderAt, size uint64) *image { return &image{r: r, size: int64(size)} }
 
 // at returns n bytes at an offset (negative: from the end), or n zero bytes when
 // they are not all there.
@@ -47,16 +54,30 @@ func (i *image) at(offset int64, n int) []byte {
 }
 
 func (i *image) chunk(at int64) []byte {
-	if chunk, ok := i.chunks[at]; ok {
-		return chunk
+	n := slices.IndexFunc(i.chunks, func(c chunk) bool { return c.at == at })
+	if n < 0 {
+		i.read(at)
+		n = len(i.chunks) - 1
 	}
-	chunk := make([]byte, min(chunkSize, i.size-at))
-	n, err := i.r.ReadAt(chunk, at)
+	c := i.chunks[n]
+	i.chunks = append(slices.Delete(i.chunks, n, n+1), c)
+	return c.bytes
+}
+
+// read puts a chunk in the place of the one that was used longest ago.
+func (i *image) read(at int64) {
+	var buf []byte
+	if len(i.chunks) < keptChunks {
+		buf = make([]byte, chunkSize)
+	} else {
+		buf = i.chunks[0].bytes[:chunkSize]
+		i.chunks = slices.Delete(i.chunks, 0, 1)
+	}
+	n, err := i.r.ReadAt(buf[:min(chunkSize, i.size-at)], at)
 	if err != nil && !errors.Is(err, io.EOF) && i.err == nil {
 		i.err = err
 	}
-	i.chunks[at] = chunk[:n]
-	return chunk[:n]
+	i.chunks = append(i.chunks, chunk{at, buf[:n]})
 }
 
 func (i *image) has(offset int64, bytes string) bool {

@@ -17,7 +17,7 @@ func (f Found) String() string {
 }
 
 // Signature returns the first known signature on a device of size bytes, or the
-// zero Found when there is none. It reads at most a few hundred KiB, some at the
+// zero Found when there is none. It reads at most a MiB, some at the
 // start, some at the end. An error is one of reading r.
 func Signature(r io.ReaderAt, size uint64) (Found, error) {
 	all, err := probe(r, size, 1)
