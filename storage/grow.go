@@ -87,7 +87,7 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 		g.goal = min(opts.Size, g.goal)
 	}
 	err = g.grow(ctx, opts.Follow)
-	if err == nil && g.goal == g.growth.Target && g.tags == nil {
+	if size, sizeErr := g.size(); err == nil && sizeErr == nil && size >= g.growth.Target {
 		err = useWriteQueue(mapping, g.log)
 	}
 	return errors.Join(err, g.tags.close(), g.node.Close())

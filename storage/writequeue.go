@@ -77,9 +77,9 @@ func diskSequence(number dm.Device) (sequence uint64) {
 func oneCPU() bool { return runtime.NumCPU() == 1 }
 
 // getsWriteQueue reports whether the store that was made is to use the queue once
-// it has grown. One with its tags in memory grows for as long as it lives.
+// it has grown.
 func (a *activation) getsWriteQueue() bool {
-	return a.key != nil && a.mountPoint != NoMount && a.mountFlags&ReadOnly == 0 && a.tags == nil && !oneCPU()
+	return a.key != nil && a.mountPoint != NoMount && a.mountFlags&ReadOnly == 0 && !oneCPU()
 }
 
 // lendKey keeps the key for when the store has grown.

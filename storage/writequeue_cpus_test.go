@@ -90,7 +90,7 @@ func TestWriteQueueCPUs(t *testing.T) {
 }
 
 // A store that nobody grows has the queue from the beginning; one with its tags in
-// memory, which grows as long as it lives, never.
+// memory, which grows as it fills, when it has its full size.
 func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 	kernel(t)
 	if runtime.NumCPU() < 2 {
@@ -101,6 +101,8 @@ func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 	require.Empty(t, volumeKeys(t))
 	s = create(t, storagetest.Disk(t, gib), storage.CreateOptions{Tags: storage.TagOptions{Place: storage.TagsInMemory}})
 	require.False(t, queued(t, s))
+	require.NoError(t, storage.Grow(t.Context(), s.Name(), storage.GrowOptions{Follow: true}))
+	require.True(t, queued(t, s))
 	require.Empty(t, volumeKeys(t))
 	s = create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
 	require.NotEmpty(t, volumeKeys(t))
