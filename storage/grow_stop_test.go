@@ -88,7 +88,7 @@ func TestGrowthGoesOnAfterFailedClose(t *testing.T) {
 	require.NoError(t, f.Close())
 }
 
-// TestGrowChild is the process that TestGrowthKilled kills.
+// TestGrowChild is the process that other tests start to grow a store.
 func TestGrowChild(t *testing.T) {
 	name := os.Getenv("GROW_CHILD")
 	if name == "" {

@@ -110,15 +110,6 @@ func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 	require.Empty(t, volumeKeys(t))
 }
 
-// TestWriteQueueChild is the process that TestWriteQueueOfAProcessCPUs starts.
-func TestWriteQueueChild(t *testing.T) {
-	name := os.Getenv("QUEUE_CHILD")
-	if name == "" {
-		t.Skip("runs as a process of another test")
-	}
-	require.NoError(t, storage.Grow(t.Context(), name, storage.GrowOptions{}))
-}
-
 // The key goes to the process that grows the store, and ends with it. A process
 // that was not given it grows the store all the same.
 func TestWriteQueueOfAProcessCPUs(t *testing.T) {
@@ -128,8 +119,8 @@ func TestWriteQueueOfAProcessCPUs(t *testing.T) {
 	}
 	for _, given := range []bool{true, false} {
 		s := create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
-		child := exec.Command(os.Args[0], "-test.run=^TestWriteQueueChild$")
-		child.Env = append(os.Environ(), "QUEUE_CHILD="+s.Name())
+		child := exec.Command(os.Args[0], "-test.run=^TestGrowChild$")
+		child.Env = append(os.Environ(), "GROW_CHILD="+s.Name())
 		start := child.Start
 		if given {
 			start = func() error { return s.StartGrower(child) }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // panel is a rectangle of a plot.
@@ -21,10 +22,12 @@ func (p panel) column(i, n int) float64 { return p.x + (float64(i)+0.5)/float64(
 var plottedSides = []column{{wipeSide, "cryptsetup, wiped"}, {costlySide, "cryptsetup, its KDF"}, {cheapSide, "cryptsetup, cheap KDF"},
 	{oursSide, "trusted-store"}, {taggedSide, "tags in memory"}, {floorSide, "bare ioctls"}, {rawSide, "raw disk"}}
 
-// plotUsable shows the time to usable over the size of the disk.
+// plotUsable shows the time to usable over the size of the disk, in the beds in
+// which it was measured.
 func (r *results) plotUsable() string {
-	d := newDrawing(1060, 460, "Seconds from a raw disk to a mounted filesystem (hollow: extrapolated)")
-	for i, run := range runs[:2] {
+	measured := slices.DeleteFunc(slices.Clone(runs), func(run run) bool { return spreadOf(r.of(run.name, "usable", oursSide, 0)).n == 0 })
+	d := newDrawing(90+480*float64(max(1, len(measured))), 500, "Seconds to a mounted filesystem (hollow: extrapolated)")
+	for i, run := range measured {
 		p := panel{70 + 480*float64(i), 60, 400, 330}
 		d.text(p.x+p.width/2, p.y-12, "middle", "black", run.title, "")
 		d.axes(p)
@@ -33,9 +36,9 @@ func (r *results) plotUsable() string {
 		}
 	}
 	for i, s := range plottedSides {
-		x := 40 + float64(i)*147
-		d.dot(x, 440, colors[s.side], true)
-		d.text(x+10, 444, "start", "black", s.title, "")
+		x, y := 40+float64(i%3)*180, 440+float64(i/3)*20
+		d.dot(x, y, colors[s.side], true)
+		d.text(x+10, y+4, "start", "black", s.title, "")
 	}
 	return d.end()
 }
