@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 	"time"
@@ -163,18 +162,18 @@ func (l *live) exchangeTable(control *dm.Control) error {
 	return table.Matches(live)
 }
 
-// StartGrower starts c, a program that is to [Grow] the store in the place of
-// this process, such as "trusted-store grow NAME". It inherits, in a session
-// keyring of its own, what it needs at the end, when all CPUs are to encrypt what
-// is written to the store: the volume key, which no program can read there. A
-// program that is started otherwise grows the store as well, but whoever writes
-// encrypts from then on, too.
-func (s *Store) StartGrower(c *exec.Cmd) error {
-	held := lent.of(s.disk)
+// StartGrower calls start, which is to start a program that [Grow]s the store in
+// the place of this process, such as "trusted-store grow NAME", with the variables
+// env in its environment. The program inherits, in a session keyring of its own,
+// what it needs at the end, when all CPUs are to encrypt what is written to the
+// store: the volume key, which no program can read there. One that is started
+// otherwise grows the store as well, but whoever writes encrypts from then on, too.
+func (s *Store) StartGrower(start func(env []string) error) error {
+	held, env := lent.of(s.disk), []string{}
 	if held != nil {
-		c.Env = append(c.Environ(), fmt.Sprintf("%s=%d", envGrows, s.disk))
+		env = append(env, fmt.Sprintf("%s=%d", envGrows, s.disk))
 	}
-	if err := held.Start(c); err != nil {
+	if err := held.HandOn(func() error { return start(env) }); err != nil {
 		return failure("grow", s.name, "", err)
 	}
 	return failure("grow", s.name, "", lent.release(s.disk))

@@ -123,7 +123,12 @@ func TestWriteQueueOfAProcessCPUs(t *testing.T) {
 		child.Env = append(os.Environ(), "GROW_CHILD="+s.Name())
 		start := child.Start
 		if given {
-			start = func() error { return s.StartGrower(child) }
+			start = func() error {
+				return s.StartGrower(func(env []string) error {
+					child.Env = append(child.Env, env...)
+					return child.Start()
+				})
+			}
 		}
 		require.NoError(t, start())
 		require.NoError(t, child.Wait())

@@ -88,10 +88,13 @@ func growDetached(store *storage.Store) (pid int, err error) {
 	}
 	c := exec.Command("/proc/self/exe")
 	c.Args = []string{"trusted-store", "grow", store.Name(), "--as-used"}
-	c.Env = []string{}
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := store.StartGrower(c); err != nil {
+	err = store.StartGrower(func(env []string) error {
+		c.Env = env
+		return c.Start()
+	})
+	if err != nil {
 		return 0, err
 	}
 	pid = c.Process.Pid

@@ -3,14 +3,13 @@ package keyring
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // Held is a logon key that stays available for as long as its owner needs it: to
-// what [Held.Do] runs, and to a process that [Held.Start] starts. It costs a
+// what [Held.Do] runs, and to a process with [Held.HandOn]. It costs a
 // parked thread. A nil Held holds no key.
 type Held struct {
 	call    call
@@ -65,14 +64,14 @@ func (h *Held) Do(use func() error) (err error) {
 	return err
 }
 
-// Start starts c with a session keyring of its own, which has the key and no
-// other. The key is then that process's: Release does not revoke it, and it ends
-// with the process.
-func (h *Held) Start(c *exec.Cmd) error {
+// HandOn runs start, which is to start a process, with a session keyring that has
+// the key and no other, and that the process inherits. The key is then that
+// process's: Release does not revoke it, and it ends with the process.
+func (h *Held) HandOn(start func() error) error {
+	if h == nil {
+		return start()
+	}
 	return h.Do(func() error {
-		if h == nil {
-			return c.Start()
-		}
 		// Only this thread joins; what it starts inherits.
 		if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
 			return fmt.Errorf("keyring: make a session keyring: %w", err)
@@ -80,7 +79,7 @@ func (h *Held) Start(c *exec.Cmd) error {
 		if _, err := unix.KeyctlInt(unix.KEYCTL_LINK, h.call.id, unix.KEY_SPEC_SESSION_KEYRING, 0, 0); err != nil {
 			return fmt.Errorf("keyring: hand on logon key %s: %w", h.call.description, err)
 		}
-		if err := c.Start(); err != nil {
+		if err := start(); err != nil {
 			return err
 		}
 		h.call.handedOn = true

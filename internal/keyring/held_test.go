@@ -71,7 +71,7 @@ func TestHeldKeyOfAProcess(t *testing.T) {
 	child.Stdout = &out
 	in, err := child.StdinPipe()
 	require.NoError(t, err)
-	require.NoError(t, h.Start(child))
+	require.NoError(t, h.HandOn(child.Start))
 	require.NoError(t, h.Release())
 	require.Len(t, live(t), 1, "the process has the key")
 	_, err = unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, "logon", description, 0)
@@ -90,5 +90,5 @@ func startMissing(t *testing.T) error {
 	h, err := keyring.Hold(description, []byte("sixteen bytes ok"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, h.Release()) }()
-	return h.Start(exec.Command("/does/not/exist"))
+	return h.HandOn(exec.Command("/does/not/exist").Start)
 }
