@@ -84,8 +84,11 @@ func (m Mapping) load(c *dm.Control, table dm.Table, key *VolumeKey) error {
 	return err
 }
 
-// keyDescription is the one that cryptsetup gives to the key of segment 0.
-func (m Mapping) keyDescription() string { return "cryptsetup:" + m.UUID.String() + "-d0" }
+func (m Mapping) keyDescription() string { return KeyDescription(m.UUID) }
+
+// KeyDescription returns the name by which a live table refers to the volume's key:
+// the one that cryptsetup gives to the logon key of digest 0.
+func KeyDescription(volume uuid.UUID) string { return "cryptsetup:" + volume.String() + "-d0" }
 
 func (m Mapping) deviceUUID() string {
 	return "CRYPT-LUKS2-" + strings.ReplaceAll(m.UUID.String(), "-", "") + "-" + m.Name

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/uuid"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
@@ -32,13 +35,14 @@ func (l *live) describe(s *Status) {
 
 func (l *live) describeCrypt(s *Status) {
 	s.Number = l.crypt.info.Device.String()
-	if id, err := l.crypt.volumeUUID(cryptPrefix, l.name); err == nil {
+	id, err := l.crypt.volumeUUID(cryptPrefix, l.name)
+	if err == nil {
 		s.UUID = id.String()
 	}
 	if !l.crypt.usable(s, "encryption") {
 		return
 	}
-	want := l.profileCrypt(s.UUID)
+	want := l.profileCrypt(id)
 	line := l.crypt.table[0]
 	want.NoWriteWorkqueue = strings.Contains(line.Params, "no_write_workqueue") // a matter of speed
 	s.Sectors, s.SectorSize = line.Length, want.SectorSize
@@ -56,14 +60,11 @@ func (l *live) describeCrypt(s *Status) {
 	}
 }
 
-// keyDescription is the one that cryptsetup gives to the key of segment 0.
-func keyDescription(id string) string { return "cryptsetup:" + id + "-d0" }
-
 // profileCrypt is the table that Create and Open load over the devices that this
 // layer has.
-func (l *live) profileCrypt(id string) dm.Crypt {
+func (l *live) profileCrypt(id uuid.UUID) dm.Crypt {
 	want := dm.Crypt{Cipher: dm.XTSPlain64, KeySize: 64, Offset: dataSector, SectorSize: blockSize,
-		KeyDescription: keyDescription(id)}
+		KeyDescription: cryptsetup.KeyDescription(id)}
 	if l.integrity != nil {
 		want.Cipher, want.KeySize = dm.AuthencHMACSHA256XTSPlain64, 96
 		want.Offset, want.IntegrityTagSize = 0, integrity.TagSize

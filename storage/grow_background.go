@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
@@ -32,7 +31,7 @@ func (s *Store) startGrowing(log *slog.Logger) {
 			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: true, Logger: log})
 		}
 		if g.err != nil && ctx.Err() == nil {
-			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", errors.Join(g.err, lent.release(s.disk)))
+			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", g.err)
 		}
 	}()
 }

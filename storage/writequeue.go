@@ -33,10 +33,14 @@ type lentKeys struct {
 	byDisk map[uint64]*keyring.Held
 }
 
-func (l *lentKeys) hold(disk uint64, id uuid.UUID, key *cryptsetup.VolumeKey) error {
-	held, err := keyring.Hold(keyDescription(id.String()), key.Bytes())
+// hold keeps a key until it is released, or the mapping is gone, whoever removed it.
+func (l *lentKeys) hold(mapping dm.Device, id uuid.UUID, key *cryptsetup.VolumeKey) (disk uint64, err error) {
+	if disk = diskSequence(mapping); disk == 0 {
+		return 0, errors.New("the kernel does not number its disks, as it does since version 5.15")
+	}
+	held, err := keyring.Hold(cryptsetup.KeyDescription(id), key.Bytes())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,7 +48,20 @@ func (l *lentKeys) hold(disk uint64, id uuid.UUID, key *cryptsetup.VolumeKey) er
 		l.byDisk = map[uint64]*keyring.Held{}
 	}
 	l.byDisk[disk] = held
-	return nil
+	go l.watch(mapping, disk)
+	return disk, nil
+}
+
+// watchPause is how long a key may outlive a mapping that another process removed.
+const watchPause = time.Second
+
+func (l *lentKeys) watch(mapping dm.Device, disk uint64) {
+	for l.of(disk) != nil {
+		time.Sleep(watchPause)
+		if diskSequence(mapping) != disk {
+			_ = l.release(disk) // nobody waits for it
+		}
+	}
 }
 
 // of returns nil when this process has no key of the mapping.
@@ -94,10 +111,7 @@ func (a *activation) lendKey() (disk uint64, err error) {
 	if err := errors.Join(err, control.Close()); err != nil {
 		return 0, err
 	}
-	if disk = diskSequence(mapping.Device); disk == 0 {
-		return 0, errors.New("the kernel does not number its disks, as it does since version 5.15")
-	}
-	return disk, lent.hold(disk, a.id, a.key)
+	return lent.hold(mapping.Device, a.id, a.key)
 }
 
 // envGrows tells a process that [Store.StartGrower] starts of which mapping it has
@@ -143,7 +157,7 @@ func (l *live) exchangeTable(control *dm.Control) error {
 	if err != nil || len(l.crypt.table) != 1 {
 		return err
 	}
-	target := l.profileCrypt(id.String())
+	target := l.profileCrypt(id)
 	table := dm.Table{{Length: l.crypt.table[0].Length, Target: target}}
 	target.NoWriteWorkqueue = true
 	if (dm.Table{{Length: table[0].Length, Target: target}}).Matches(l.crypt.table) != nil {

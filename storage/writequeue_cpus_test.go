@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
 	"github.com/trusted-store/trusted-store/storage"
@@ -42,14 +43,19 @@ func volumeKeys(t *testing.T) (keys []string) {
 	return keys
 }
 
+func severalCPUs(t *testing.T) {
+	t.Helper()
+	if runtime.NumCPU() < 2 {
+		t.Skip("needs several CPUs: go tool guest -bed qemu -cpus 4")
+	}
+}
+
 // While a store grows, whoever writes encrypts; when it has its full size all CPUs
 // do. Nothing that is written while the one becomes the other is lost, and no
 // key stays where the next load of a table would find it.
 func TestWriteQueueCPUs(t *testing.T) {
 	kernel(t)
-	if runtime.NumCPU() < 2 {
-		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
-	}
+	severalCPUs(t)
 	key := newKey(t, longKey)
 	for name, opts := range map[string]storage.CreateOptions{
 		"ephemeral": {}, "key": {Key: key}, "no integrity": {Key: key, Integrity: storage.NoIntegrity},
@@ -93,9 +99,7 @@ func TestWriteQueueCPUs(t *testing.T) {
 // memory, which grows as it fills, when it has its full size.
 func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 	kernel(t)
-	if runtime.NumCPU() < 2 {
-		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
-	}
+	severalCPUs(t)
 	s := create(t, storagetest.Disk(t, gib), storage.CreateOptions{MountPoint: storage.NoMount})
 	require.True(t, queued(t, s))
 	require.Empty(t, volumeKeys(t))
@@ -114,9 +118,7 @@ func TestWriteQueueOfOtherStoresCPUs(t *testing.T) {
 // that was not given it grows the store all the same.
 func TestWriteQueueOfAProcessCPUs(t *testing.T) {
 	kernel(t)
-	if runtime.NumCPU() < 2 {
-		t.Skip("one CPU has nothing to spread: go tool guest -bed qemu -cpus 4")
-	}
+	severalCPUs(t)
 	for _, given := range []bool{true, false} {
 		s := create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
 		child := exec.Command(os.Args[0], "-test.run=^TestGrowChild$")
@@ -137,4 +139,17 @@ func TestWriteQueueOfAProcessCPUs(t *testing.T) {
 		require.NoError(t, s.Close())
 		require.Eventually(t, func() bool { return len(volumeKeys(t)) == 0 }, 10*time.Second, 10*time.Millisecond)
 	}
+}
+
+// The key of a store that somebody else took away does not stay.
+func TestLentKeyGoesWithTheMappingCPUs(t *testing.T) {
+	kernel(t)
+	severalCPUs(t)
+	s := create(t, storagetest.Disk(t, 1536*mib), storage.CreateOptions{Grow: storage.GrowLater})
+	require.NotEmpty(t, volumeKeys(t))
+	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
+	for _, name := range []string{s.Name(), s.Name() + "_dif"} {
+		tool(t, "dmsetup", "remove", "--noudevrules", "--noudevsync", name)
+	}
+	require.Eventually(t, func() bool { return len(volumeKeys(t)) == 0 }, 10*time.Second, 10*time.Millisecond)
 }

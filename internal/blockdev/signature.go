@@ -17,8 +17,8 @@ func (f Found) String() string {
 }
 
 // Signature returns the first known signature on a device of size bytes, or the
-// zero Found when there is none. It reads at most a MiB, some at the
-// start, some at the end. An error is one of reading r.
+// zero Found when there is none. It reads at most a MiB, some at the start, some at
+// the end. An error is one of reading r.
 func Signature(r io.ReaderAt, size uint64) (Found, error) {
 	all, err := probe(r, size, 1)
 	if len(all) == 0 {

@@ -15,11 +15,12 @@ its exit status is the tool's.
 # Beds
 
 -bed uml (the default) is User-Mode Linux: one CPU, native speed, up in two
-seconds. Each guest stays on a CPU of the host that no other one has. -bed qemu is Debian's cloud kernel in an emulated machine: several CPUs
-that run in parallel (-cpus, 4 by default), some ten times slower. It can limit
-its disks as clouds do, in bytes a second (-throttle BYTES), in requests a second
-(-iops N) and in both. "setup" fetches that kernel into the cache, without root; it
-needs Debian's apt-get and dpkg-deb, or else -kernel.
+seconds. Each guest stays on a CPU of the host that no other one has. -bed qemu is
+Debian's cloud kernel in an emulated machine: several CPUs that run in parallel
+(-cpus, 4 by default), some ten times slower. It can limit its disks as clouds do,
+in bytes a second (-throttle BYTES), in requests a second (-iops N) and in both.
+"setup" fetches that kernel into the cache, without root; it needs Debian's apt-get
+and dpkg-deb, or else -kernel.
 
 Both start the tool itself as init, which inserts the kernel's modules, makes the
 root described below, runs the command and reports. The self-tests of the
