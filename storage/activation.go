@@ -173,16 +173,18 @@ func (a *activation) activateCrypt(ctx context.Context) error {
 // noteBeginning is for Status only; without it the number of integrity errors
 // is unknown.
 func (a *activation) noteBeginning() error {
-	control, err := dm.Open()
-	if err != nil {
-		return err
+	layers := []string{a.name}
+	if a.integrity != NoIntegrity {
+		layers = append(layers, a.name+integritySuffix)
 	}
-	defer control.Close()
-	live, err := readLive(control, a.name)
-	if err != nil {
-		return err
+	for i, name := range layers {
+		var st unix.Stat_t
+		if err := unix.Stat(dm.Path(name), &st); err != nil {
+			return &os.PathError{Op: "stat", Path: dm.Path(name), Err: err}
+		}
+		layers[i] = kernelName(dm.Device{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev)})
 	}
-	return logBeginning(live.kernelNames())
+	return logBeginning(layers)
 }
 
 // openMapping opens the upper mapping past the page cache, so that whole blocks

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	leastSeed    = 512 << 20
+	leastLead    = 512 << 20
+	leastSeed    = 384 << 20 // with tags in memory: 3 MiB of them
 	seedUnit     = 128 << 20 // a block group
-	seedMetadata = 9 << 20   // written before the store is usable
-	memorySeed   = 384 << 20 // with tags in memory: 3 MiB of them
+	seedMetadata = 7 << 20   // written before the store is usable
 )
 
 // seed is the size in bytes of the filesystem that Create writes; 0 is the whole
@@ -27,7 +27,7 @@ const (
 // With tags in memory it has a size that takes little of that, and growing begins at once.
 func seed(device uint64, o mkfs.Options, tags TagsPlace) uint64 {
 	if tags == TagsInMemory {
-		return smallerThan(device, memorySeed)
+		return smallerThan(device, leastSeed)
 	}
 	size := lead()
 	for ; size > leastSeed; size = max(leastSeed, size/2/seedUnit*seedUnit) {
@@ -43,7 +43,7 @@ func seed(device uint64, o mkfs.Options, tags TagsPlace) uint64 {
 // lead is the room in bytes that a filesystem must have for what may be written
 // into the page cache at once.
 func lead() uint64 {
-	return max(leastSeed, (2*dirtyLimit()+seedUnit-1)/seedUnit*seedUnit)
+	return max(leastLead, (2*dirtyLimit()+seedUnit-1)/seedUnit*seedUnit)
 }
 
 // smallerThan returns 0 where the whole device is hardly larger.

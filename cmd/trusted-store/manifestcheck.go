@@ -41,16 +41,16 @@ func (m *manifest) check() error {
 // nameKind is a kind of name in Kubernetes.
 type nameKind struct {
 	length  int
-	pattern *regexp.Regexp
+	pattern string // compiled when it is needed: most verbs check no names
 	of      string
 }
 
 var (
-	label      = nameKind{63, regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`), "lower-case letters and digits, with - between them"}
-	subdomain  = nameKind{253, regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`), "lower-case letters and digits, with - or . between them"}
-	labelValue = nameKind{63, regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$`), "letters and digits, with -, . or _ between them"}
+	label      = nameKind{63, `^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`, "lower-case letters and digits, with - between them"}
+	subdomain  = nameKind{253, `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`, "lower-case letters and digits, with - or . between them"}
+	labelValue = nameKind{63, `^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$`, "letters and digits, with -, . or _ between them"}
 )
 
 func (k nameKind) accepts(name string) bool {
-	return len(name) <= k.length && k.pattern.MatchString(name)
+	return len(name) <= k.length && regexp.MustCompile(k.pattern).MatchString(name)
 }

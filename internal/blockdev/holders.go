@@ -87,10 +87,19 @@ func mappings(number dm.Device) ([]Holder, error) {
 
 // Partitions returns those holders of a device that are its partitions.
 func Partitions(number dm.Device) ([]Holder, error) {
-	files, err := filepath.Glob(filepath.Join(sysDir(number), "*/partition"))
+	dir := sysDir(number)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	var found []Holder
-	for _, file := range files {
-		found = append(found, Holder{Partition, filepath.Base(filepath.Dir(file))})
+	for _, e := range entries {
+		if !e.IsDir() { // an attribute, or a link
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, e.Name(), "partition")); err == nil {
+			found = append(found, Holder{Partition, e.Name()})
+		}
 	}
 	return found, err
 }
