@@ -1,9 +1,16 @@
 package mkfs_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
+	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/mkfs"
 )
@@ -13,6 +20,7 @@ import (
 type strictDevice struct {
 	next   io.WriterAt // may be nil
 	size   uint64
+	mu     sync.Mutex
 	times  map[uint64]int // by block
 	writes []write
 }
@@ -35,14 +43,20 @@ func (d *strictDevice) WriteAt(b []byte, off int64) (int, error) {
 	case uint64(off)+uint64(len(b)) > d.size:
 		return 0, fmt.Errorf("write of %d bytes at %d: beyond the end", len(b), off)
 	}
-	d.writes = append(d.writes, write{uint64(off), uint64(len(b))})
-	for n := uint64(off); n < uint64(off)+uint64(len(b)); n += mkfs.BlockSize {
-		d.times[n/mkfs.BlockSize]++
-	}
+	d.note(uint64(off), uint64(len(b)))
 	if d.next == nil {
 		return len(b), nil
 	}
 	return d.next.WriteAt(b, off)
+}
+
+func (d *strictDevice) note(offset, length uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writes = append(d.writes, write{offset, length})
+	for n := offset; n < offset+length; n += mkfs.BlockSize {
+		d.times[n/mkfs.BlockSize]++
+	}
 }
 
 func (d *strictDevice) bytes() (total uint64) {
@@ -50,4 +64,45 @@ func (d *strictDevice) bytes() (total uint64) {
 		total += w.length
 	}
 	return total
+}
+
+// oneAtATime is for devices of tests that cannot take several writes at once.
+type oneAtATime struct {
+	io.WriterAt
+	mu sync.Mutex
+}
+
+func (o *oneAtATime) WriteAt(b []byte, off int64) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.WriterAt.WriteAt(b, off)
+}
+
+// failingDevice fails each write of zeros, but not before several are under way.
+type failingDevice struct {
+	together chan struct{} // closed when they are
+	under    atomic.Int32
+	returned atomic.Bool // whoever writes has returned
+	late     atomic.Bool // a write was under way then
+}
+
+const underWay = 4
+
+func (d *failingDevice) WriteAt(b []byte, _ int64) (int, error) {
+	if bytes.ContainsFunc(b, func(c rune) bool { return c != 0 }) {
+		return len(b), nil
+	}
+	if d.under.Add(1) == underWay {
+		close(d.together)
+	}
+	select {
+	case <-d.together:
+	case <-time.After(10 * time.Second):
+		return 0, errors.New("writes do not overlap")
+	}
+	time.Sleep(10 * time.Millisecond) // for one that does not wait
+	if d.returned.Load() {
+		d.late.Store(true)
+	}
+	return 0, unix.EIO
 }

@@ -16,7 +16,7 @@ import (
 // Nothing is read. Each block that is in use afterwards is written exactly once, in whole blocks of 4096 bytes at
 // multiples of 4096 from memory aligned to 4096, so dev may be open with O_DIRECT; no other block is written. The
 // block with the superblock comes last: a Format that failed or was cancelled, through ctx, between two writes, leaves
-// nothing that mounts. Format does not sync: call Sync on the file before the device is used in another way.
+// nothing that mounts. Up to four writes are under way at once. Format does not sync: call Sync on the file before the device is used in another way.
 //
 // size is that of the device in bytes. Errors are those of Plan before the first write, and *OpError from then on.
 func Format(ctx context.Context, dev io.WriterAt, size uint64, o Options) (*Layout, error) {
@@ -79,18 +79,20 @@ func (f *formatter) prepare(id identity, now timestamp) error {
 	return nil
 }
 
-// run writes all flex groups in ascending order, and block 0 at the end.
+// run writes all flex groups in ascending order, and block 0 when they are written.
 func (f *formatter) run() error {
 	var flex flexGroup
 	for first := uint64(0); first < f.Groups && f.err == nil; first += groupsPerFlex {
-		if err := f.flex(first, &flex); err != nil {
-			return err
+		if f.err = f.flex(first, &flex); f.err != nil {
+			break
 		}
 		for _, i := range flex.items {
 			f.item(&flex, i)
 		}
 	}
-	f.flush()
+	if f.wait(); f.err != nil {
+		return f.err
+	}
 	f.super.put(f.block(0), 0)
 	f.flush()
 	return f.err

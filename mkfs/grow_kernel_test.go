@@ -97,7 +97,7 @@ func spread(t *testing.T, dir string) {
 			require.NoError(t, os.WriteFile(filepath.Join(sub, fmt.Sprint(n)), make([]byte, 20*kib), 0o644))
 		}
 	}
-	sync(t, dir)
+	syncFilesystem(t, dir)
 }
 
 func requireGrown(t *testing.T, dir string, size uint64) {

@@ -16,14 +16,13 @@ func (l *Layout) PrepareGrowth(ctx context.Context, dev io.WriterAt, g Growth) e
 	blocks := l.ReadWhileGrowing(g)
 	w := newWriter(ctx, dev, uint64(len(blocks))*BlockSize, nil)
 	for _, n := range blocks {
-		w.block(n)
+		w.writeZeros(n, 1)
 	}
-	w.flush()
+	w.wait()
 	return w.err
 }
 
-// ReadWhileGrowing lists the blocks that PrepareGrowth writes, in ascending order, so that two neighbours become one
-// write: a size that ends where a meta group begins.
+// ReadWhileGrowing lists the blocks that PrepareGrowth writes, in ascending order.
 func (l *Layout) ReadWhileGrowing(g Growth) []uint64 {
 	metaBlocks := l.descriptorsPerBlock() * blocksPerGroup
 	var list []uint64

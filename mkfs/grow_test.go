@@ -56,11 +56,13 @@ func TestPrepareGrowth(t *testing.T) {
 	l, err := mkfs.Plan(32*gib, mkfs.Options{Size: 4 * gib, GrowTo: 16 * gib, BytesPerInode: mib})
 	require.NoError(t, err)
 	written := writes{}
-	require.NoError(t, l.PrepareGrowth(t.Context(), written, mkfs.Growth{Step: 8 * gib, Target: 30 * gib}))
+	require.NoError(t, l.PrepareGrowth(t.Context(), &oneAtATime{WriterAt: written}, mkfs.Growth{Step: 8 * gib, Target: 30 * gib}))
 	require.Equal(t, writes{
 		8*gib - 4096:  4096,
-		16*gib - 4096: 2 * 4096, // and the first block behind
-		24*gib - 4096: 2 * 4096,
+		16*gib - 4096: 4096,
+		16 * gib:      4096,
+		24*gib - 4096: 4096,
+		24 * gib:      4096,
 		30*gib - 4096: 4096,
 	}, written)
 }
@@ -79,7 +81,7 @@ func TestPrepareGrowthIsShort(t *testing.T) {
 		l, err := mkfs.Plan(device, mkfs.Options{Size: 512 * mib, GrowTo: device})
 		require.NoError(t, err)
 		written := writes{}
-		require.NoError(t, l.PrepareGrowth(t.Context(), written, l.Geometry().Growth(device)))
+		require.NoError(t, l.PrepareGrowth(t.Context(), &oneAtATime{WriterAt: written}, l.Geometry().Growth(device)))
 		require.Less(t, len(written), 100, "%d TiB", device/tib)
 	}
 }

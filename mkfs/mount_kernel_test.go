@@ -61,7 +61,7 @@ func fill(t *testing.T, dir string) {
 		}
 		require.NoError(t, err)
 	}
-	sync(t, dir)
+	syncFilesystem(t, dir)
 }
 
 func removeHalf(t *testing.T, dir string) {
@@ -69,10 +69,10 @@ func removeHalf(t *testing.T, dir string) {
 	for i := range 20 {
 		require.NoError(t, os.RemoveAll(filepath.Join(dir, fmt.Sprintf("d%d", 2*i))))
 	}
-	sync(t, dir)
+	syncFilesystem(t, dir)
 }
 
-func sync(t *testing.T, dir string) {
+func syncFilesystem(t *testing.T, dir string) {
 	t.Helper()
 	f, err := os.Open(dir)
 	require.NoError(t, err)

@@ -248,7 +248,7 @@ func (s sparse) ReadAt(b []byte, at int64) (int, error) {
 func FuzzReadUsage(f *testing.F) {
 	const size = 32 * mib
 	image := sparse{map[int64][]byte{}, size}
-	_, err := mkfs.Format(context.Background(), image, size, mkfs.Options{BytesPerInode: mib})
+	_, err := mkfs.Format(context.Background(), &oneAtATime{WriterAt: image}, size, mkfs.Options{BytesPerInode: mib})
 	require.NoError(f, err)
 	var places []int64
 	for block, b := range image.blocks {

@@ -3,7 +3,11 @@ package mkfs
 import (
 	"context"
 	"io"
+	"sync"
+	"sync/atomic"
 	"unsafe"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -12,10 +16,15 @@ const (
 
 	// shortZeros is the length in blocks up to which zeros are copied between their neighbours, to save a write.
 	shortZeros = 16
+
+	// inFlight is how many writes of zeros are on their way at once, so that what each waits for, the device and
+	// one CPU's encryption, does not add up.
+	inFlight = 4
 )
 
 // writer turns blocks, given in ascending order where possible, into long writes of whole blocks from aligned memory.
-// The first error sticks: everything after it is dropped, and err returns it.
+// Zeros are written while it goes on; wait waits for them. The first error sticks: everything after it is dropped, and
+// err holds it, after wait that of zeros too.
 type writer struct {
 	ctx      context.Context
 	dev      io.WriterAt
@@ -28,7 +37,11 @@ type writer struct {
 	zero    []byte // never changed
 	zeroRun span   // to be written from it
 
-	done, total uint64 // bytes
+	behind errgroup.Group // writes of zeros
+	failed atomic.Bool
+
+	mu          sync.Mutex // for done and progress
+	done, total uint64     // bytes
 	err         error
 }
 
@@ -36,11 +49,12 @@ func newWriter(ctx context.Context, dev io.WriterAt, total uint64, progress func
 	if progress == nil {
 		progress = func(uint64, uint64) {}
 	}
-	zeros := int(min(zeroBytes, total))
-	return &writer{
+	w := &writer{
 		ctx: ctx, dev: dev, progress: progress, total: total,
-		stage: aligned(int(min(stageBytes, total))), zero: aligned(zeros),
+		stage: aligned(int(min(stageBytes, total))), zero: aligned(int(min(zeroBytes, total))),
 	}
+	w.behind.SetLimit(inFlight)
+	return w
 }
 
 // aligned allocates n bytes that begin at a multiple of the block size, as direct I/O wants it. Go does not move heap
@@ -87,30 +101,44 @@ func (w *writer) zeros(start, count uint64) {
 // flush writes what is kept back: staged blocks or a run of zeros, never both.
 func (w *writer) flush() {
 	if w.used > 0 {
-		w.write(w.stage[:w.used], w.first)
+		w.err = errOr(w.err, w.write(w.stage[:w.used], w.first))
 		w.used = 0
 	}
-	for run := w.zeroRun; run.count > 0 && w.err == nil; {
+	for run := w.zeroRun; run.count > 0; {
 		n := min(run.count, uint64(len(w.zero))/BlockSize)
-		w.write(w.zero[:n*BlockSize], run.start)
+		w.writeZeros(run.start, n)
 		run.start += n
 		run.count -= n
 	}
 	w.zeroRun = span{}
 }
 
-func (w *writer) write(b []byte, block uint64) {
-	if w.err != nil {
-		return
+// writeZeros begins to write count blocks, no more than there are in zero.
+func (w *writer) writeZeros(start, count uint64) {
+	w.behind.Go(func() error { return w.write(w.zero[:count*BlockSize], start) })
+}
+
+// wait flushes, and waits until everything is written.
+func (w *writer) wait() {
+	w.flush()
+	w.err = errOr(w.err, w.behind.Wait())
+}
+
+func (w *writer) write(b []byte, block uint64) error {
+	if w.failed.Load() {
+		return nil
 	}
 	err := context.Cause(w.ctx)
 	if err == nil {
 		_, err = w.dev.WriteAt(b, int64(block*BlockSize))
 	}
 	if err != nil {
-		w.err = &OpError{"write", int64(block * BlockSize), len(b), err}
-		return
+		w.failed.Store(true)
+		return &OpError{"write", int64(block * BlockSize), len(b), err}
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.done += uint64(len(b))
 	w.progress(w.done, w.total)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +15,7 @@ import (
 type image struct {
 	writes []write
 	zeros  []byte // behind every write of zeros
+	mu     sync.Mutex
 }
 
 type write struct {
@@ -38,6 +40,8 @@ func record(seed, size uint64) (*image, error) {
 
 // WriteAt records one write.
 func (i *image) WriteAt(p []byte, offset int64) (int, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	if len(p) <= len(i.zeros) && bytes.Equal(p, i.zeros[:len(p)]) {
 		i.writes = append(i.writes, write{offset: offset, data: i.zeros[:len(p)]})
 		return len(p), nil
