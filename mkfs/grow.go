@@ -25,9 +25,9 @@ const (
 	// interrupted.
 	stepTables = 16 << 20
 	// maxSteps keeps the blocks few that are to be written before the mount, one for each step and each in a region
-	// of the device that nothing else has touched yet: 0.2 to 0.4 ms. So steps on large devices are longer, 64 MiB
-	// of inode tables with the default ratios.
-	maxSteps = 64
+	// of the device that nothing else has touched yet: 0.2 to 0.4 ms. So steps on large devices are longer, up to
+	// 160 MiB of inode tables and bitmaps with the default ratios.
+	maxSteps = 32
 )
 
 // Growth plans the growth of a filesystem of this geometry on a device of that many bytes.
