@@ -8,18 +8,19 @@ import "math/bits"
 // crash, asks the kernel for exactly these sizes and has nothing to write.
 type Growth struct {
 	// Step is the longest distance between two sizes in bytes, a power of two of at least 1 GiB. It is shorter at
-	// first: a quarter of the size below 4 GiB, and the size itself from there on.
-	Step uint64
+	// first: a quarter of the size below 4 GiB, and the size itself from there on, but no shorter than Least.
+	Step, Least uint64
 	// Target is the last size in bytes: the device, less a last group too small to be of use.
 	Target uint64
 }
 
 const (
-	// leastStep is one for whole groups. Under a heavy load each new group waits for all writes that are already on
-	// their way to the device, and a writer fills a small filesystem meanwhile: so the first steps are short.
-	leastStep  = groupBytes
-	shortBelow = 4 << 30
-	longStep   = 1 << 30
+	// leastTables is how much of inode tables the shortest step writes. Under a heavy load each new group waits for
+	// all writes that are already on their way to the device, and a writer fills a small filesystem meanwhile: so
+	// the first steps are short, but not where a group has few inodes, which files use up as quickly.
+	leastTables = 2 << 20
+	shortBelow  = 4 << 30
+	longStep    = 1 << 30
 
 	// stepTables is how much of inode tables a step should write, all of it in one system call that cannot be
 	// interrupted.
@@ -38,7 +39,11 @@ func (g Geometry) Growth(device uint64) Growth {
 			break
 		}
 	}
-	return Growth{Step: step, Target: g.target(device)}
+	least := uint64(groupBytes)
+	for least < step && least/groupBytes*g.tableBytes() < leastTables {
+		least *= 2
+	}
+	return Growth{Step: step, Least: least, Target: g.target(device)}
 }
 
 // target leaves out a last group that could not hold its own metadata and a little more. It must not depend on how
@@ -63,7 +68,8 @@ func (g Growth) Next(size uint64) (next uint64, more bool) {
 	}
 	step := min(g.Step, uint64(1)<<(bits.Len64(size)-1))
 	if size < shortBelow {
-		step = max(step/4, leastStep)
+		step /= 4
 	}
+	step = max(step, g.Least, groupBytes)
 	return min((size/step+1)*step, g.Target), true
 }

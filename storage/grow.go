@@ -157,8 +157,8 @@ func (g *grower) stepOrWait() (time.Duration, error) {
 	if !g.asUsed {
 		return stepPause, g.step()
 	}
-	free, err := g.free()
-	if err == nil && free >= lead() {
+	roomy, err := g.roomy()
+	if roomy {
 		return usePause, nil
 	}
 	if err == nil {

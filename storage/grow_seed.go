@@ -11,6 +11,7 @@ import (
 
 const (
 	leastLead    = 512 << 20
+	leadFiles    = 8192      // free inodes: those of a group, with the default ratio up to 64 GiB
 	leastSeed    = 384 << 20 // with tags in memory: 3 MiB of them
 	seedUnit     = 128 << 20 // a block group
 	seedMetadata = 7 << 20   // written before the store is usable

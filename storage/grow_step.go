@@ -125,18 +125,19 @@ func (g *grower) step() error {
 	return g.advanced(size, next)
 }
 
-// free is how many bytes of the filesystem are not in use.
-func (g *grower) free() (uint64, error) {
+// roomy reports whether the filesystem has room for what programs write before a
+// grower that follows its use looks again and has taken a step.
+func (g *grower) roomy() (bool, error) {
 	root, err := g.openRoot()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	defer root.Close()
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
-		return 0, os.NewSyscallError("fstatfs", err)
+		return false, os.NewSyscallError("fstatfs", err)
 	}
-	return st.Bfree * uint64(st.Frsize), nil
+	return st.Bfree*uint64(st.Frsize) >= lead() && st.Ffree >= leadFiles, nil
 }
 
 // overtaken reports whether the filesystem is as large as a step would have made

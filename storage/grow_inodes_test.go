@@ -1,0 +1,32 @@
+package storage_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/trusted-store/trusted-store/storage"
+	"github.com/trusted-store/trusted-store/storage/storagetest"
+)
+
+// Whoever makes many small files does not outrun the growth either: not where a
+// group has few inodes, as on huge devices, and not where the filesystem grows only
+// as it fills.
+func TestFilesNeverSeeALaggingSize(t *testing.T) {
+	kernel(t)
+	for name, tags := range map[string]storage.TagOptions{"tags on the device": {}, "tags in memory": inMemory} {
+		t.Run(name, func(t *testing.T) {
+			s := create(t, storagetest.Disk(t, 16*gib), storage.CreateOptions{
+				Tags: tags, Filesystem: storage.FilesystemOptions{BytesPerInode: mib},
+			})
+			for n := range 6000 {
+				if err := os.WriteFile(filepath.Join(s.MountPoint(), fmt.Sprint(n)), nil, 0o600); err != nil {
+					require.NoError(t, err, "at %d MiB", growthOf(t, s).Bytes/mib)
+				}
+			}
+		})
+	}
+}
