@@ -21,19 +21,19 @@
 // up to 64 GiB, 0.4 % up to 1 TiB, 0.02 % above. So a large device is better given a seed first: a small filesystem made
 // to grow, with Options.Size and Options.GrowTo, that is mounted at once and grown while in use. What Format writes:
 //
-//	device          whole    seed of 512 MiB
+//	device          whole    seed of 384 MiB
 //	64 MiB         1.1 MB
-//	2500 MiB        41 MB             8.3 MB
-//	56 GiB         944 MB             8.5 MB
-//	1 TiB         4372 MB             3.7 MB
-//	15 TiB        5230 MB              12 MB
+//	2500 MiB        41 MB             6.2 MB
+//	56 GiB         944 MB             6.4 MB
+//	1 TiB         4372 MB             2.7 MB
+//	15 TiB        5230 MB             8.0 MB
 //
 // [Layout.PrepareGrowth] then writes the few blocks behind the seed that the kernel reads on the way, before the mount, and
 // [Resize] asks the kernel for one of the sizes of a [Growth] after the other, which [ReadGeometry] finds again at any
 // time.
 //
 // A seed has the number of inodes for each group that the grown filesystem will have: with the default ratio for more
-// than 1 TiB these are 128 for each 128 MiB, and a seed of 512 MiB has no more than 512.
+// than 1 TiB these are 128 for each 128 MiB, and a seed of 384 MiB has no more than 384. So there the first step is long.
 //
 // # The format
 //

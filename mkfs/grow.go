@@ -18,7 +18,7 @@ const (
 	// leastTables is how much of inode tables the shortest step writes. Under a heavy load each new group waits for
 	// all writes that are already on their way to the device, and a writer fills a small filesystem meanwhile: so
 	// the first steps are short, but not where a group has few inodes, which files use up as quickly.
-	leastTables = 2 << 20
+	leastTables = 1 << 20
 	shortBelow  = 4 << 30
 	longStep    = 1 << 30
 

@@ -47,7 +47,7 @@ type GrowOptions struct {
 //
 // It goes on wherever growing stopped, and returns at once when there is nothing
 // left to do. When ctx ends it returns after the step under way, which takes
-// about as long as writing 16 MiB, on devices larger than 64 GiB 64 MiB. It can be
+// about as long as writing 32 MiB, on devices larger than 64 GiB 160 MiB. It can be
 // killed at any moment. One process at a time grows a store.
 //
 // It writes nothing itself: it asks the kernel for sizes that follow from the
