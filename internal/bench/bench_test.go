@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -142,7 +146,7 @@ func TestSides(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity")
 	d, err := openDisk(storagetest.Disk(t, 128<<20))
 	require.NoError(t, err)
-	in := &inside{plan: planFor("uml", tinyForm), dir: t.TempDir(), seeds: map[string]uint64{}, disks: []disk{d}}
+	in := &inside{plan: planFor("uml", tinyForm), starter: testStarter(t), dir: t.TempDir(), seeds: map[string]uint64{}, disks: []disk{d}}
 	seed, err := in.seedSize(t.Context(), d)
 	require.NoError(t, err)
 	require.InDelta(t, d.bytes, seed, 32<<20, "so small a disk gets its whole filesystem at once")
@@ -157,14 +161,59 @@ func TestSides(t *testing.T) {
 	require.NotEqual(t, sides[3].(*bare).sectors, sides[4].(*bare).sectors, "another interleave gives another size")
 }
 
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == starterWord {
+		if err := mainStarter(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func testStarter(t *testing.T) *starter {
+	t.Helper()
+	s, err := newStarter()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.close() }) // killed in one test
+	return s
+}
+
 func TestProgramSaysWhatItSaid(t *testing.T) {
-	var p programs
+	p := programs{starter: testStarter(t)}
 	err := p.run(t.Context(), "sh", "-c", `printf "no %s" good >&2; exit 3`)
 	require.ErrorContains(t, err, "no good")
 	p.watch = true
 	require.NoError(t, p.run(t.Context(), "sleep", "0.05"))
 	require.Positive(t, p.peak)
 	require.Zero(t, highWater(0))
+	require.ErrorContains(t, p.run(t.Context(), "/no/such/program"), "/no/such/program")
+}
+
+// A program ends when nobody waits for it any more, and has nothing of ours open.
+func TestStarter(t *testing.T) {
+	p := programs{starter: testStarter(t)}
+	require.NoError(t, p.run(t.Context(), "sh", "-c", `for f in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$f ] || exit 1; done; [ "$(readlink /proc/$$/fd/0)" = /dev/null ]`))
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	number := filepath.Join(t.TempDir(), "pid")
+	go func() {
+		for {
+			if text, err := os.ReadFile(number); err == nil && len(text) > 0 {
+				cancel(errors.New("enough"))
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	require.ErrorContains(t, p.run(ctx, "sh", "-c", "echo $$ >"+number+"; exec sleep 60"), "enough")
+	text, err := os.ReadFile(number)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(text)) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 func TestTurnsAndTheFirstRepetition(t *testing.T) {

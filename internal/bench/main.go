@@ -21,6 +21,8 @@ func main() {
 		err = mainInside(ctx, os.Args[2:])
 	case len(os.Args) > 1 && os.Args[1] == floorWord:
 		err = mainFloor(ctx, os.Args[2:])
+	case len(os.Args) > 1 && os.Args[1] == starterWord:
+		err = mainStarter()
 	default:
 		err = mainOutside(ctx, os.Args[1:])
 	}

@@ -18,15 +18,17 @@ type ours struct {
 	tags  bool   // in memory
 }
 
-func (in *inside) ours() *ours { return &ours{title: oursSide, tool: in.tool} }
+func (in *inside) ours() *ours { return &ours{programs: in.programs(), title: oursSide, tool: in.tool} }
 
 // tagged is that side with its tags in memory; whole as in grown.
 func (in *inside) tagged(whole bool) *ours {
-	return &ours{title: taggedSide, tool: in.tool, whole: whole, tags: true}
+	return &ours{programs: in.programs(), title: taggedSide, tool: in.tool, whole: whole, tags: true}
 }
 
 // grown is a store whose filesystem has its full size when make returns.
-func (in *inside) grown() *ours { return &ours{title: oursSide, tool: in.tool, whole: true} }
+func (in *inside) grown() *ours {
+	return &ours{programs: in.programs(), title: oursSide, tool: in.tool, whole: true}
+}
 
 func (o *ours) name() string       { return o.title }
 func (o *ours) prepare(disk) error { return nil }
@@ -46,7 +48,7 @@ func (o *ours) make(ctx context.Context, d disk, dir string) error {
 	if o.key != "" {
 		args = append(args, "--key", "file:"+o.key)
 	}
-	return o.run(ctx, o.tool, args...)
+	return o.run(ctx, append([]string{o.tool}, args...)...)
 }
 
 func (o *ours) remove(ctx context.Context, _ string) error {

@@ -24,7 +24,7 @@ type peer struct {
 
 func (in *inside) peer(title string) (*peer, error) {
 	key, err := in.randomKey()
-	p := &peer{title: title, key: key, wiped: title == wipeSide}
+	p := &peer{programs: in.programs(), title: title, key: key, wiped: title == wipeSide}
 	if title != costlySide {
 		p.kdf = []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}
 	}
@@ -42,7 +42,7 @@ func (p *peer) make(ctx context.Context, d disk, dir string) error {
 		args = append(args, "--integrity-no-wipe")
 	}
 	args = append(append(args, p.kdf...), d.path)
-	if err := p.run(ctx, "cryptsetup", args...); err != nil {
+	if err := p.run(ctx, append([]string{"cryptsetup"}, args...)...); err != nil {
 		return err
 	}
 	if err := p.run(ctx, "cryptsetup", "luksOpen", "--key-file", p.key, d.path, mapping); err != nil {

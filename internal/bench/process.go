@@ -40,7 +40,7 @@ type orderedWrite struct {
 }
 
 func (in *inside) floorProcess(seed uint64) *floorProcess {
-	return &floorProcess{bare: floor(seed), file: in.dir + "/order"}
+	return &floorProcess{programs: in.programs(), bare: floor(seed), file: in.dir + "/order"}
 }
 
 func (*floorProcess) name() string         { return floorProcessSide }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 )
@@ -14,52 +13,63 @@ import (
 // memory that one of them had. The kernel's own account, ru_maxrss, is of no use:
 // it begins with the memory of the process that started the program.
 type programs struct {
-	watch bool
-	peak  float64 // bytes
+	starter *starter
+	watch   bool
+	peak    float64 // bytes
 }
 
-// run runs a program to its end. Its output goes to a file, since one that
+func (in *inside) programs() programs { return programs{starter: in.starter} }
+
+// run runs a program to its end.
+func (p *programs) run(ctx context.Context, command ...string) error {
+	peak, err := p.starter.run(ctx, start{command, p.watch})
+	p.peak = max(p.peak, peak)
+	return err
+}
+
+// run runs the program in the starter. Its output goes to a file, since one that
 // leaves a process behind would keep a pipe open.
-func (p *programs) run(ctx context.Context, name string, args ...string) error {
+func (o start) run() (peak float64, err error) {
 	out, err := os.CreateTemp("", "out")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer os.Remove(out.Name())
 	defer out.Close()
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := o.command()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
-	stop := p.watching(cmd.Process.Pid)
+	stop := func() float64 { return 0 }
+	if o.Watch {
+		stop = watch(cmd.Process.Pid)
+	}
 	err = cmd.Wait()
-	stop()
+	peak = stop()
 	if err != nil {
 		text, _ := os.ReadFile(out.Name()) // only to explain the failure
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, bytes.TrimSpace(text))
+		err = fmt.Errorf("%s: %w: %s", strings.Join(o.Command, " "), err, bytes.TrimSpace(text))
 	}
-	return nil
+	return peak, err
 }
 
-// watching reads a process's high-water mark, which only rises, again and again.
-func (p *programs) watching(pid int) (stop func()) {
-	if !p.watch {
-		return func() {}
-	}
-	end, ended := make(chan struct{}), make(chan struct{})
+// watch reads a process's high-water mark, which only rises, again and again.
+func watch(pid int) (stop func() (peak float64)) {
+	end, peaks := make(chan struct{}), make(chan float64)
 	go func() {
-		defer close(ended)
+		peak := 0.0
 		for {
-			p.peak = max(p.peak, highWater(pid))
+			peak = max(peak, highWater(pid))
 			select {
 			case <-end:
+				peaks <- peak
 				return
 			case <-time.After(time.Millisecond):
 			}
 		}
 	}()
-	return func() { close(end); <-ended }
+	return func() float64 { close(end); return <-peaks }
 }
 
 // highWater is VmHWM of a process in bytes, 0 when it has ended.
