@@ -71,12 +71,13 @@ func (l *lentKeys) of(disk uint64) *keyring.Held {
 	return l.byDisk[disk]
 }
 
+// release returns when the key is gone, whoever released it.
 func (l *lentKeys) release(disk uint64) error {
+	err := l.of(disk).Release()
 	l.mu.Lock()
-	held := l.byDisk[disk]
+	defer l.mu.Unlock()
 	delete(l.byDisk, disk)
-	l.mu.Unlock()
-	return held.Release()
+	return err
 }
 
 // diskSequence returns a number that no other mapping has had since the machine

@@ -46,32 +46,37 @@ func Hold(description string, payload []byte) (*Held, error) {
 }
 
 // Do runs use on the thread that finds the key; after Release, elsewhere.
-func (h *Held) Do(use func() error) (err error) {
+func (h *Held) Do(use func() error) error {
+	if found, err := h.do(use); found {
+		return err
+	}
+	return use()
+}
+
+// do runs use on the thread that finds the key, unless there is none any more.
+func (h *Held) do(use func() error) (found bool, err error) {
 	if h == nil {
-		return use()
+		return false, nil
 	}
 	done := make(chan struct{})
-	do := func() {
+	select {
+	case h.calls <- func() {
 		defer close(done)
 		err = use()
-	}
-	select {
-	case h.calls <- do:
+	}:
+		<-done
+		return true, err
 	case <-h.ended:
-		do()
+		return false, nil
 	}
-	<-done
-	return err
 }
 
 // HandOn runs start, which is to start a process, with a session keyring that has
 // the key and no other, and that the process inherits. The key is then that
-// process's: Release does not revoke it, and it ends with the process.
+// process's: Release does not revoke it, and it ends with the process. After
+// Release there is nothing to hand on.
 func (h *Held) HandOn(start func() error) error {
-	if h == nil {
-		return start()
-	}
-	return h.Do(func() error {
+	found, err := h.do(func() error {
 		// Only this thread joins; what it starts inherits.
 		if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
 			return fmt.Errorf("keyring: make a session keyring: %w", err)
@@ -85,6 +90,10 @@ func (h *Held) HandOn(start func() error) error {
 		h.call.handedOn = true
 		return nil
 	})
+	if !found {
+		return start()
+	}
+	return err
 }
 
 // Release takes the key away, once what Do runs has returned.

@@ -43,6 +43,27 @@ func TestHeldKey(t *testing.T) {
 	require.NoError(t, none.Release())
 }
 
+// A key that somebody else has released meanwhile cannot be handed on; the process
+// starts without.
+func TestHandOnAfterRelease(t *testing.T) {
+	storagetest.Kernel(t)
+	h, err := keyring.Hold(description, []byte("sixteen bytes ok"))
+	require.NoError(t, err)
+	require.NoError(t, h.Release())
+	before, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
+	require.NoError(t, err)
+	started := false
+	require.NoError(t, h.HandOn(func() error {
+		started = true
+		now, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, false)
+		if err == nil && now != before {
+			err = errors.New("a session keyring of its own")
+		}
+		return err
+	}))
+	require.True(t, started)
+}
+
 func TestHoldBadDescription(t *testing.T) {
 	storagetest.Kernel(t)
 	_, err := keyring.Hold("no-prefix", []byte("secret bytes"))
