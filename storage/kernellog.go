@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -68,20 +67,19 @@ func kernelName(device dm.Device) string {
 // their layers. The log may be long: it is read once.
 func integrityErrors(stores ...[]string) []IntegrityErrors {
 	counts := make([]IntegrityErrors, len(stores))
-	f, err := os.OpenFile(kernelLog, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	text, err := readLog()
 	if err != nil {
 		return counts
 	}
-	defer f.Close()
 	logs := make([]errorLog, len(stores))
 	for i, layers := range stores {
 		logs[i].layers = layers
 	}
-	readRecords(int(f.Fd()), func(record []byte) {
+	for line := range bytes.Lines(text) {
 		for i := range logs {
-			logs[i].add(record)
+			logs[i].add(line)
 		}
-	})
+	}
 	for i := range logs {
 		counts[i] = logs[i].errors()
 	}
@@ -97,34 +95,35 @@ type errorLog struct {
 	all    []time.Duration // of any store, the oldest first
 }
 
-// add looks at one record. The kernel names the device below the one that was
-// read.
-func (l *errorLog) add(record []byte) {
-	if bytes.Contains(record, []byte(beginning)) && bytes.Contains(record, []byte(beginningOf(l.layers))) {
-		l.known, l.began, l.own = true, recordTime(record), 0
+// add looks at one line. The kernel names the device below the one that was read.
+func (l *errorLog) add(line []byte) {
+	if bytes.Contains(line, []byte(beginning)) && bytes.Contains(line, []byte(beginningOf(l.layers))) {
+		l.known, l.began, l.own = true, lineTime(line), 0
 	}
-	if !bytes.Contains(record, []byte(": INTEGRITY AEAD ERROR")) {
+	if !bytes.Contains(line, []byte(": INTEGRITY AEAD ERROR")) {
 		return
 	}
-	l.all = append(l.all, recordTime(record))
+	l.all = append(l.all, lineTime(line))
 	for _, layer := range l.layers {
-		if bytes.Contains(record, []byte(" "+layer+": INTEGRITY AEAD ERROR")) {
+		if bytes.Contains(line, []byte(" "+layer+": INTEGRITY AEAD ERROR")) {
 			l.own++
 		}
 	}
 }
 
-// recordTime reads the time since boot out of "level,number,microseconds,…;text".
-func recordTime(record []byte) time.Duration {
-	fields := bytes.SplitN(record, []byte(","), 4)
-	if len(fields) < 4 {
+// lineTime reads the time since boot out of "<4>[   12.345678] text". Where the
+// kernel was told to log no times all lines count as logged at once.
+func lineTime(line []byte) time.Duration {
+	_, rest, _ := bytes.Cut(line, []byte(">["))
+	seconds, _, found := bytes.Cut(rest, []byte("]"))
+	if !found {
 		return 0
 	}
-	us, err := strconv.ParseInt(string(fields[2]), 10, 64)
+	since, err := time.ParseDuration(string(bytes.TrimSpace(seconds)) + "s")
 	if err != nil {
 		return 0
 	}
-	return time.Duration(us) * time.Microsecond
+	return since
 }
 
 func (l *errorLog) errors() IntegrityErrors {
@@ -151,18 +150,14 @@ func (l *errorLog) mayLack() bool {
 	return false
 }
 
-// readRecords reads the log, one record for each read. EPIPE says that records
-// were overwritten in between: the next read goes on behind them.
-func readRecords(fd int, each func(record []byte)) {
-	record := make([]byte, 8192)
-	for {
-		n, err := unix.Read(fd, record)
-		switch {
-		case errors.Is(err, unix.EPIPE), errors.Is(err, unix.EINTR):
-			continue
-		case err != nil || n == 0: // EAGAIN: the end
-			return
-		}
-		each(record[:n])
+// readLog returns the kernel's log since it was last cleared, a line for each
+// message. It takes one system call, where /dev/kmsg takes one for each message.
+func readLog() ([]byte, error) {
+	size, err := unix.Klogctl(unix.SYSLOG_ACTION_SIZE_BUFFER, nil)
+	if err != nil {
+		return nil, os.NewSyscallError("syslog", err)
 	}
+	text := make([]byte, 2*size) // each line comes with its time, which is not in that size
+	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, text)
+	return text[:max(n, 0)], os.NewSyscallError("syslog", err)
 }

@@ -11,7 +11,7 @@ import (
 func TestErrorLog(t *testing.T) {
 	layers := []string{"dm-1", "dm-0"}
 	line := func(at time.Duration, text string) string {
-		return fmt.Sprintf("4,77,%d,-;%s\n", at.Microseconds(), text)
+		return fmt.Sprintf("<4>[%12.6f] %s\n", at.Seconds(), text)
 	}
 	failed := func(at time.Duration, device string) string {
 		return line(at, "device-mapper: crypt: "+device+": INTEGRITY AEAD ERROR, sector 8")
@@ -45,6 +45,8 @@ func TestErrorLog(t *testing.T) {
 		}
 		require.Equal(t, c.want, log.errors(), name)
 	}
-	require.Zero(t, recordTime([]byte("no record")))
-	require.Zero(t, recordTime([]byte("a,b,c,d;e")))
+	require.Equal(t, 12345678*time.Microsecond, lineTime([]byte("<14>[   12.345678][    T1] with its thread")))
+	require.Zero(t, lineTime([]byte("<4>without a time [1.5]")))
+	require.Zero(t, lineTime([]byte("<4>[x] text")))
+	require.Zero(t, lineTime([]byte("<4>[1.5")))
 }
