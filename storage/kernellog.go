@@ -157,7 +157,17 @@ func readLog() ([]byte, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("syslog", err)
 	}
-	text := make([]byte, 2*size) // each line comes with its time, which is not in that size
-	n, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, text)
-	return text[:max(n, 0)], os.NewSyscallError("syslog", err)
+	for n := firstLog; ; n *= 2 {
+		text := make([]byte, n)
+		got, err := unix.Klogctl(unix.SYSLOG_ACTION_READ_ALL, text)
+		// What is left out is the oldest, and whole lines. Each comes with its time, which is not in size.
+		if err != nil || got < n-longestLine || n > 2*size {
+			return text[:max(got, 0)], os.NewSyscallError("syslog", err)
+		}
+	}
 }
+
+const (
+	firstLog    = 64 << 10
+	longestLine = 2048
+)
