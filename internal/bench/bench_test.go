@@ -146,11 +146,11 @@ func TestSides(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity")
 	d, err := openDisk(storagetest.Disk(t, 128<<20))
 	require.NoError(t, err)
-	in := &inside{plan: planFor("uml", tinyForm), starter: testStarter(t), dir: t.TempDir(), seeds: map[string]uint64{}, disks: []disk{d}}
+	in := &inside{plan: planFor("uml", tinyForm), worker: testWorker(t), dir: t.TempDir(), seeds: map[string]uint64{}, disks: []disk{d}}
 	seed, err := in.seedSize(t.Context(), d)
 	require.NoError(t, err)
 	require.InDelta(t, d.bytes, seed, 32<<20, "so small a disk gets its whole filesystem at once")
-	sides := append([]side{&raw{seed: seed}, plain(seed), &library{}}, varied(seed)[:3]...)
+	sides := append([]side{&raw{seed: seed}, plain(seed), &library{testWorker(t)}}, varied(seed)[:3]...)
 	for _, s := range sides {
 		values, err := in.load(t.Context(), s, d)
 		require.NoError(t, err, s.name())
@@ -162,8 +162,8 @@ func TestSides(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == starterWord {
-		if err := mainStarter(); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == workerWord {
+		if err := mainWorker(context.Background()); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -172,16 +172,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func testStarter(t *testing.T) *starter {
+func testWorker(t *testing.T) *worker {
 	t.Helper()
-	s, err := newStarter()
+	s, err := newWorker()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.close() }) // killed in one test
 	return s
 }
 
 func TestProgramSaysWhatItSaid(t *testing.T) {
-	p := programs{starter: testStarter(t)}
+	p := programs{worker: testWorker(t)}
 	err := p.run(t.Context(), "sh", "-c", `printf "no %s" good >&2; exit 3`)
 	require.ErrorContains(t, err, "no good")
 	p.watch = true
@@ -192,8 +192,8 @@ func TestProgramSaysWhatItSaid(t *testing.T) {
 }
 
 // A program ends when nobody waits for it any more, and has nothing of ours open.
-func TestStarter(t *testing.T) {
-	p := programs{starter: testStarter(t)}
+func TestWorker(t *testing.T) {
+	p := programs{worker: testWorker(t)}
 	require.NoError(t, p.run(t.Context(), "sh", "-c", `for f in 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$f ] || exit 1; done; [ "$(readlink /proc/$$/fd/0)" = /dev/null ]`))
 
 	ctx, cancel := context.WithCancelCause(t.Context())

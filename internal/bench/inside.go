@@ -19,14 +19,15 @@ import (
 
 // inside is the half that runs in a bed.
 type inside struct {
-	run     string
-	tool    string // path of trusted-store
-	starter *starter
-	disks   []disk
-	dir     string // private, with the key and the mount point
-	out     *json.Encoder
-	plan    plan
-	seeds   map[string]uint64 // by disk: the size of the filesystem that Create begins with
+	run    string
+	tool   string  // path of trusted-store
+	worker *worker // runs programs
+	caller *worker // calls the library
+	disks  []disk
+	dir    string // private, with the key and the mount point
+	out    *json.Encoder
+	plan   plan
+	seeds  map[string]uint64 // by disk: the size of the filesystem that Create begins with
 }
 
 // experiments by name.
@@ -51,10 +52,12 @@ func mainInside(ctx context.Context, args []string) (err error) {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	if in.starter, err = newStarter(); err != nil {
-		return err
+	for _, w := range []**worker{&in.worker, &in.caller} {
+		if *w, err = newWorker(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, (*w).close()) }()
 	}
-	defer func() { err = errors.Join(err, in.starter.close()) }()
 	in.plan = planFor(in.run, *form)
 	if in.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return err

@@ -21,8 +21,8 @@ func main() {
 		err = mainInside(ctx, os.Args[2:])
 	case len(os.Args) > 1 && os.Args[1] == floorWord:
 		err = mainFloor(ctx, os.Args[2:])
-	case len(os.Args) > 1 && os.Args[1] == starterWord:
-		err = mainStarter()
+	case len(os.Args) > 1 && os.Args[1] == workerWord:
+		err = mainWorker(ctx)
 	default:
 		err = mainOutside(ctx, os.Args[1:])
 	}

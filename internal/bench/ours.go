@@ -56,18 +56,21 @@ func (o *ours) remove(ctx context.Context, _ string) error {
 }
 
 // library is the same as a call in a process that runs already.
-type library struct{ store *storage.Store }
+type library struct{ caller *worker }
 
 func (*library) name() string       { return librarySide }
 func (*library) prepare(disk) error { return nil }
 func (*library) device(disk) string { return dm.Path(mapping) }
 
-func (l *library) make(ctx context.Context, d disk, dir string) (err error) {
-	l.store, err = storage.Create(ctx, d.path, storage.CreateOptions{Name: mapping, MountPoint: dir})
+func (l *library) make(ctx context.Context, d disk, dir string) error {
+	_, err := l.caller.do(ctx, job{Create: d.path, Dir: dir})
 	return err
 }
 
-func (l *library) remove(context.Context, string) error { return l.store.Close() }
+func (l *library) remove(ctx context.Context, _ string) error {
+	_, err := l.caller.do(ctx, job{Close: true})
+	return err
+}
 
 // randomKey writes a key of 32 random bytes and returns the file's name.
 func (in *inside) randomKey() (string, error) {

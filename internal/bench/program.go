@@ -13,43 +13,43 @@ import (
 // memory that one of them had. The kernel's own account, ru_maxrss, is of no use:
 // it begins with the memory of the process that started the program.
 type programs struct {
-	starter *starter
-	watch   bool
-	peak    float64 // bytes
+	worker *worker
+	watch  bool
+	peak   float64 // bytes
 }
 
-func (in *inside) programs() programs { return programs{starter: in.starter} }
+func (in *inside) programs() programs { return programs{worker: in.worker} }
 
 // run runs a program to its end.
 func (p *programs) run(ctx context.Context, command ...string) error {
-	peak, err := p.starter.run(ctx, start{command, p.watch})
+	peak, err := p.worker.do(ctx, job{Command: command, Watch: p.watch})
 	p.peak = max(p.peak, peak)
 	return err
 }
 
-// run runs the program in the starter. Its output goes to a file, since one that
+// run runs a program, in the worker. Its output goes to a file, since one that
 // leaves a process behind would keep a pipe open.
-func (o start) run() (peak float64, err error) {
+func (j job) run() (peak float64, err error) {
 	out, err := os.CreateTemp("", "out")
 	if err != nil {
 		return 0, err
 	}
 	defer os.Remove(out.Name())
 	defer out.Close()
-	cmd := o.command()
+	cmd := j.command()
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
 	stop := func() float64 { return 0 }
-	if o.Watch {
+	if j.Watch {
 		stop = watch(cmd.Process.Pid)
 	}
 	err = cmd.Wait()
 	peak = stop()
 	if err != nil {
 		text, _ := os.ReadFile(out.Name()) // only to explain the failure
-		err = fmt.Errorf("%s: %w: %s", strings.Join(o.Command, " "), err, bytes.TrimSpace(text))
+		err = fmt.Errorf("%s: %w: %s", strings.Join(j.Command, " "), err, bytes.TrimSpace(text))
 	}
 	return peak, err
 }

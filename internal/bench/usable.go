@@ -30,7 +30,7 @@ func (in *inside) usableSides(ctx context.Context, d disk) ([]side, error) {
 	if err != nil {
 		return nil, err
 	}
-	sides := []side{&raw{seed: seed}, plain(seed), floor(seed), &library{}, in.floorProcess(seed), in.ours(), in.tagged(false)}
+	sides := []side{&raw{seed: seed}, plain(seed), floor(seed), &library{in.caller}, in.floorProcess(seed), in.ours(), in.tagged(false)}
 	var titles []string
 	if d.bytes <= in.plan.peer {
 		titles = append(titles, cheapSide)
