@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	stageBytes = 1 << 20
+	stageBytes = 256 << 10
 	zeroBytes  = 512 << 10
 
 	// shortZeros is the length in blocks up to which zeros are copied between their neighbours, to save a write.
@@ -34,8 +34,7 @@ type writer struct {
 	first uint64 // number of the first of them
 	used  int    // bytes
 
-	zero    []byte // never changed
-	zeroRun span   // to be written from it
+	zeroRun span // to be written
 
 	behind errgroup.Group // writes of zeros
 	failed atomic.Bool
@@ -51,16 +50,23 @@ func newWriter(ctx context.Context, dev io.WriterAt, total uint64, progress func
 	}
 	w := &writer{
 		ctx: ctx, dev: dev, progress: progress, total: total,
-		stage: aligned(int(min(stageBytes, total))), zero: aligned(int(min(zeroBytes, total))),
+		stage: aligned(int(min(stageBytes, total))),
 	}
 	w.behind.SetLimit(inFlight)
 	return w
 }
 
-// aligned allocates n bytes that begin at a multiple of the block size, as direct I/O wants it. Go does not move heap
+// zeroMemory is never written, so it takes no memory: all of it is the kernel's one page of zeros.
+var (
+	zeroMemory [zeroBytes + BlockSize]byte
+	zero       = alignedIn(zeroMemory[:], zeroBytes)
+)
+
+// aligned allocates n bytes that begin at a multiple of the block size, as direct I/O wants it. Go does not move
 // memory, so they stay there.
-func aligned(n int) []byte {
-	b := make([]byte, n+BlockSize)
+func aligned(n int) []byte { return alignedIn(make([]byte, n+BlockSize), n) }
+
+func alignedIn(b []byte, n int) []byte {
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % BlockSize)
 	return b[skip : skip+n : skip+n]
 }
@@ -105,7 +111,7 @@ func (w *writer) flush() {
 		w.used = 0
 	}
 	for run := w.zeroRun; run.count > 0; {
-		n := min(run.count, uint64(len(w.zero))/BlockSize)
+		n := min(run.count, zeroBytes/BlockSize)
 		w.writeZeros(run.start, n)
 		run.start += n
 		run.count -= n
@@ -115,7 +121,7 @@ func (w *writer) flush() {
 
 // writeZeros begins to write count blocks, no more than there are in zero.
 func (w *writer) writeZeros(start, count uint64) {
-	w.behind.Go(func() error { return w.write(w.zero[:count*BlockSize], start) })
+	w.behind.Go(func() error { return w.write(zero[:count*BlockSize], start) })
 }
 
 // wait flushes, and waits until everything is written.
