@@ -3,10 +3,13 @@ package integrity_test
 import (
 	"math"
 	"os"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
@@ -105,6 +108,35 @@ func metaDevice(t *testing.T, name string) dm.Device {
 	}
 	t.Fatal("no tag memory below")
 	return dm.Device{}
+}
+
+// Signals, as a busy Go program gets them, interrupt the system call that takes
+// memory.
+func TestReserveIsNotInterrupted(t *testing.T) {
+	storagetest.Kernel(t, "integrity")
+	l, err := integrity.PlanSeparate(16 << 30 / 512)
+	require.NoError(t, err)
+	tags, err := integrity.NewTagMemory(l)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tags.Close()) }()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	thread, end := unix.Gettid(), make(chan struct{})
+	defer close(end)
+	go func() {
+		for {
+			select {
+			case <-end:
+				return
+			case <-time.After(2 * time.Millisecond):
+				_ = unix.Tgkill(os.Getpid(), thread, unix.SIGURG)
+			}
+		}
+	}()
+	require.NoError(t, tags.Reserve(l, 0, l.ProvidedSectors))
+	taken, _, err := tags.Bytes()
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, taken, l.ProvidedSectors/8*32)
 }
 
 func TestTagMemoryRefuses(t *testing.T) {

@@ -134,7 +134,7 @@ func reopenMemory(d *loop.Device) (*os.File, error) {
 // Reserve takes the memory for the tags of a layout's data from one sector up to
 // another, and with the first also that of superblock and journal, so that
 // writing them cannot fail for want of memory. What is taken already stays as it
-// is. On failure nothing more is taken.
+// is. After a failure a part may have been taken.
 func (t *TagMemory) Reserve(l Layout, from, to uint64) error {
 	return opError("reserve", "tag memory", t.reserve(l, from, min(to, l.ProvidedSectors)))
 }
@@ -147,14 +147,22 @@ func (t *TagMemory) reserve(l Layout, from, to uint64) error {
 	if from == 0 {
 		start = 0
 	}
-	if start == end {
-		return nil
-	}
-	if err := unix.Fallocate(int(t.memory.Fd()), 0, int64(start), int64(end-start)); err != nil {
-		return fmt.Errorf("take %d bytes of memory: %w", end-start, err)
+	for start < end {
+		n := min(end-start, reserveAtOnce)
+		switch err := unix.Fallocate(int(t.memory.Fd()), 0, int64(start), int64(n)); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("take %d bytes of memory: %w", n, err)
+		default:
+			start += n
+		}
 	}
 	return nil
 }
+
+// reserveAtOnce is how many bytes one system call takes: a signal, such as Go's own
+// scheduler sends, makes it give back what it has taken so far.
+const reserveAtOnce = 1 << 20
 
 // Bytes returns how much memory is taken, and how much there can be.
 func (t *TagMemory) Bytes() (taken, most uint64, err error) {
