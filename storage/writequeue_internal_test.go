@@ -31,8 +31,8 @@ func TestKeyIsGoneWhenReleased(t *testing.T) {
 		go func() { released <- keys.release(1) }()
 	}
 	select {
-	case <-released:
-		t.Fatal("released while it was in use")
+	case err := <-released:
+		t.Fatal("released while it was in use", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(busy)
