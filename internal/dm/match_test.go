@@ -36,7 +36,8 @@ var spoken = []struct {
 }{
 	{"6.1 6.12", direct, "7:3 32768 32 D 5 block_size:4096 journal_sectors:264 interleave_sectors:32768 buffer_sectors:128 fix_padding"},
 	{"7.2 7.3", direct, "7:3 32768 32 D 4 block_size:4096 interleave_sectors:32768 buffer_sectors:128 fix_padding"},
-	{"6.1 6.12 7.2 7.3", journaled, "7:3 32768 32 J 7 block_size:4096 journal_sectors:264 interleave_sectors:32768 buffer_sectors:128 journal_watermark:50 commit_time:10000 fix_padding"},
+	{"6.1 6.12", journaled, "7:3 32768 32 J 7 block_size:4096 journal_sectors:264 interleave_sectors:32768 buffer_sectors:128 journal_watermark:50 commit_time:10000 fix_padding"},
+	{"7.2 7.3", journaled, "7:3 32768 32 J 7 block_size:4096 interleave_sectors:32768 buffer_sectors:128 journal_sectors:264 journal_watermark:50 commit_time:10000 fix_padding"},
 	{"6.1 6.12", separate, "7:3 0 32 D 5 meta_device:7:9 block_size:4096 journal_sectors:264 interleave_sectors:1 buffer_sectors:128"},
 	{"7.2 7.3", separate, "7:3 0 32 D 4 meta_device:7:9 block_size:4096 interleave_sectors:1 buffer_sectors:128"},
 	{"6.1 6.12 7.2 7.3", authenticated, cryptText},
