@@ -10,7 +10,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-func TestTableEncode(t *testing.T) {
+func TestTableEncodeOnEveryCPU(t *testing.T) {
 	b, err := dm.Table{
 		{Start: 0, Length: 8, Target: dm.Error{}},
 		{Start: 8, Length: 16, Target: dm.Linear{Device: below, Offset: 32768}},
@@ -66,7 +66,7 @@ func encodedLines(t testing.TB, lines ...dm.StatusLine) []byte {
 	return b
 }
 
-func TestParseLines(t *testing.T) {
+func TestParseLinesOnEveryCPU(t *testing.T) {
 	want := []dm.StatusLine{{0, 8, "linear", "7:3 1"}, {8, 16, "error", ""}, {24, 8, "zero", "x"}}
 	b := encodedLines(t, want...)
 	got, err := dm.ParseLines(b, 3)

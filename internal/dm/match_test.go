@@ -49,7 +49,7 @@ func live(kind, text string) dm.Table {
 	return dm.Table{{Length: 8, Target: dm.ParseTarget(kind, []byte(text))}}
 }
 
-func TestWhatKernelsSayMatches(t *testing.T) {
+func TestWhatKernelsSayMatchesOnEveryCPU(t *testing.T) {
 	for _, s := range spoken {
 		table := dm.Table{{Length: 8, Target: s.target}}
 		require.NoError(t, table.Matches(live(s.target.Kind(), s.text)), s.kernels)
