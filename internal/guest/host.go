@@ -26,8 +26,8 @@ func runHost(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if len(o.args) == 1 && o.args[0] == "setup" {
-		if err := setup(o, stderr); err != nil {
+	if len(o.args) > 0 && o.args[0] == "setup" {
+		if err := setup(o, o.args[1:], stderr); err != nil {
 			return fail(stderr, err)
 		}
 		return 0
@@ -52,7 +52,7 @@ func fail(stderr io.Writer, err error) int {
 // it knows the command is followed by another.
 func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 	b := newBed(o)
-	if missing := b.missing(); len(missing) > 0 {
+	if missing := b.missing(); !missing.empty() {
 		return 0, errNotInstalled(o.bed, missing)
 	}
 	last := len(bootLimits) - 1
@@ -110,7 +110,7 @@ func newStart(o *options) (*start, error) {
 	}
 	s := &start{Args: append([]string{path}, args[1:]...), Dir: dir, TTY: o.interactive}
 	s.Keep = keptPaths(o, dir, os.Getenv)
-	s.Show = shownPaths(o, path, dir, s.Keep)
+	s.Show = append(shownPaths(o, path, dir, s.Keep), unpackedDir(o.cache, newCryptsetup))
 	return s, nil
 }
 
@@ -129,6 +129,9 @@ func finishEnv(o *options, s *start) {
 	path := os.Getenv("PATH")
 	if path == "" {
 		path = "/bin:/usr/bin"
+	}
+	if tools, ok := newToolsDir(o.cache); ok && o.arch == "amd64" {
+		path += ":" + tools
 	}
 	home := os.Getenv("HOME")
 	if info, err := os.Stat(home); err != nil || !info.IsDir() {

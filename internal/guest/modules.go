@@ -26,7 +26,7 @@ type module struct {
 var storeModules = []module{
 	{name: "overlay"},
 	{name: "ecb"}, {name: "cbc"}, {name: "xts"}, {name: "hmac"}, {name: "authenc"},
-	{name: "sha256_generic"},
+	{name: "sha256_generic", optional: true},
 	{name: "dm-mod"}, {name: "dm-bufio"}, {name: "dm-crypt"}, {name: "dm-integrity"},
 	{name: "loop"},
 	{name: "dm-flakey"}, {name: "dm-delay"}, {name: "dm-log-writes"}, {name: "dm-zero"},

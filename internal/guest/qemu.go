@@ -17,7 +17,8 @@ import (
 // root is made of copies of the host's files.
 type qemu struct {
 	cache  string // where setup puts kernels, and prepared roots are kept
-	kernel string // directory of an unpacked kernel package, or empty
+	kernel string // a series, or a directory with the unpacked package
+	arch   string
 }
 
 const (
@@ -33,15 +34,24 @@ var qemuDrivers = []module{
 	{name: "virtio_rng", optional: true}, {name: "romfs"},
 }
 
-func (q *qemu) missing() []string {
-	var missing []string
-	if _, err := exec.LookPath(qemuBinary); err != nil {
-		missing = append(missing, "qemu-system-x86")
-	}
+func (q *qemu) missing() lack {
+	var l lack
 	if _, err := q.installed(); err != nil {
-		missing = append(missing, kernelPackage)
+		l = missingKernel("qemu", q.kernel, q.arch)
 	}
-	return missing
+	if _, err := exec.LookPath(qemuBinary); err != nil {
+		l.packages = append(l.packages, "qemu-system-x86")
+	}
+	return l
+}
+
+// installed finds the kernel: in the directory that was asked for, else in the
+// cache.
+func (q *qemu) installed() (*kernelFiles, error) {
+	if filepath.IsAbs(q.kernel) {
+		return findKernel(q.kernel)
+	}
+	return findKernel(unpackedDir(q.cache, kernelID{"qemu", q.kernel, q.arch}.String()))
 }
 
 func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
@@ -52,6 +62,11 @@ func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
 	base, err := hostTree()
 	if err != nil {
 		return nil, err
+	}
+	if tools, ok := newToolsDir(q.cache); ok {
+		if err := base.addAll(filepath.Dir(tools), skipCopy); err != nil {
+			return nil, err
+		}
 	}
 	tools, err := q.toolsImage(base)
 	if err != nil {
