@@ -154,7 +154,9 @@ func (s *suite) versions(ctx context.Context, names []string) ([]offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.offers(text), nil
+	list := s.offers(text)
+	slices.SortStableFunc(list, func(a, b offer) int { return older(b, a) })
+	return list, nil
 }
 
 // offers reads lines of the form NAME | VERSION | SOURCE.
@@ -188,7 +190,8 @@ func libraries(text string, names []string) []string {
 	list := slices.Clone(names)
 	for line := range strings.Lines(text) {
 		name := strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(name, "lib") && !slices.Contains(list, name) {
+		library := strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "zlib")
+		if library && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}

@@ -56,7 +56,7 @@ func (o *options) flagSet(w io.Writer) *flag.FlagSet {
 	fs.StringVar(&o.log, "log", "", "keep the kernel's console output in this `file`")
 	fs.StringVar(&o.cache, "cache", "", "`directory` of downloaded kernels and temporary disks (default: trusted-store-guest in the user's cache)")
 	fs.StringVar(&o.kernel, "kernel", "", "`release` to boot: 6.1, 6.12, newest, or a directory with an unpacked package (default 6.1)")
-	fs.StringVar(&o.arch, "arch", "amd64", "`architecture` of the qemu bed's machine: amd64, arm64 or s390x")
+	fs.StringVar(&o.arch, "arch", hostArch, "`architecture` of the qemu bed's machine: amd64, arm64 or s390x")
 	fs.BoolVar(&o.leaks, "leaks", true, "fail when the command leaves a mapping, loop device, mount or key behind")
 	fs.BoolVar(&o.interactive, "i", false, "give the command this terminal; without a command: a shell")
 	return fs
@@ -132,14 +132,11 @@ var defaultKernels = map[string]string{"amd64": "6.1", "arm64": "6.12", "s390x":
 
 // chooseKernel checks -kernel, which becomes a series or an absolute path.
 func (o *options) chooseKernel() error {
-	kernel, ok := defaultKernels[o.arch]
-	switch {
-	case !ok:
-		return fmt.Errorf("unknown architecture %q: use -arch amd64, arm64 or s390x", o.arch)
-	case o.bed == "uml" && o.arch != "amd64":
-		return fmt.Errorf("the uml bed has the host's CPU, not %s: use -bed qemu", o.arch)
-	case o.kernel == "":
-		o.kernel = kernel
+	if err := checkArch(o.bed, o.arch); err != nil {
+		return err
+	}
+	if o.kernel == "" {
+		o.kernel = defaultKernels[o.arch]
 	}
 	if _, ok := kernelSuites[kernelID{o.bed, o.kernel, o.arch}]; ok {
 		return nil

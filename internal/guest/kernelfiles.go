@@ -59,16 +59,16 @@ func numbers(release string) []int {
 
 // bootTree is what the kernel needs before it sees any file of the host: init
 // and the modules, in the order in which init inserts them.
-func (k *kernelFiles) bootTree(self string) (*tree, error) {
+func (k *kernelFiles) bootTree(init, arch string) (*tree, error) {
 	modules, err := openModules(k.modules)
 	if err != nil {
 		return nil, err
 	}
-	files, err := modules.resolve(slices.Concat(qemuDrivers, storeModules))
+	files, err := modules.resolve(slices.Concat(machineTypes[arch].modules, qemuDrivers, storeModules))
 	if err != nil {
 		return nil, err
 	}
-	program, err := os.ReadFile(self)
+	program, err := os.ReadFile(init)
 	if err != nil {
 		return nil, err
 	}

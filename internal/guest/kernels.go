@@ -104,7 +104,8 @@ func (k kernelID) umlBundle(ctx context.Context, suites []*suite) ([]bundle, err
 	return []bundle{all}, nil
 }
 
-// bundleOf lists packages with the libraries that they need.
+// bundleOf lists packages with the libraries that they need, as the first suite
+// has them, and after it the others.
 func bundleOf(ctx context.Context, suites []*suite, names ...string) (bundle, error) {
 	names, err := suites[0].withLibraries(ctx, names...)
 	if err != nil {
@@ -121,7 +122,7 @@ func bundleOf(ctx context.Context, suites []*suite, names ...string) (bundle, er
 	return group(all, names)
 }
 
-// group sorts offers by name and version.
+// group sorts offers by name.
 func group(all []offer, names []string) (bundle, error) {
 	var b bundle
 	for _, n := range names {
@@ -129,7 +130,6 @@ func group(all []offer, names []string) (bundle, error) {
 		if len(of) == 0 {
 			return nil, fmt.Errorf("no package %s", n)
 		}
-		slices.SortStableFunc(of, func(a, b offer) int { return older(b, a) })
 		b = append(b, of)
 	}
 	return b, nil
@@ -157,6 +157,7 @@ var kernelParts = []string{"linux-image-", "linux-binary-", "linux-modules-", "l
 
 // kernelBundles finds the releases of a series among all packages.
 func kernelBundles(all []offer, series, flavour string) ([]bundle, error) {
+	slices.SortStableFunc(all, func(a, b offer) int { return older(b, a) })
 	parts := map[string][]string{} // package names of each release
 	for _, o := range all {
 		for _, prefix := range kernelParts {

@@ -25,7 +25,7 @@ exec "$lib/` + linker + `" --library-path "$lib" "$root/usr/sbin/cryptsetup" "$@
 // newCryptsetupPackages describes how setup makes it.
 func newCryptsetupPackages() *unpacked {
 	return &unpacked{
-		name: newCryptsetup, arch: "amd64", suites: []string{"sid"},
+		name: newCryptsetup, arch: hostArch, suites: []string{"sid"},
 		bundles: func(ctx context.Context, suites []*suite) ([]bundle, error) {
 			b, err := bundleOf(ctx, suites, "cryptsetup-bin")
 			return []bundle{b}, err

@@ -56,7 +56,7 @@ func wanted(cache string, names []string) ([]*unpacked, error) {
 	for _, id := range kernelIDs() {
 		all = append(all, id.packages())
 	}
-	all = append(all, newCryptsetupPackages())
+	all = append(all, newCryptsetupPackages(), foreignToolPackages("arm64"), foreignToolPackages("s390x"))
 	if len(names) == 0 {
 		return all, nil
 	}

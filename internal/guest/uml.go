@@ -31,7 +31,7 @@ const umlChannel = "/dev/tty1"
 
 func (u *uml) missing() lack {
 	if _, err := u.installed(); err != nil {
-		return missingKernel("uml", u.kernel, "amd64")
+		return missingKernel("uml", u.kernel, hostArch)
 	}
 	return lack{}
 }
@@ -42,7 +42,7 @@ func (u *uml) installed() (*umlFiles, error) {
 	if filepath.IsAbs(u.kernel) {
 		return findUML(u.kernel)
 	}
-	return findUML(unpackedDir(u.cache, kernelID{"uml", u.kernel, "amd64"}.String()))
+	return findUML(unpackedDir(u.cache, kernelID{"uml", u.kernel, hostArch}.String()))
 }
 
 // findUML looks for User-Mode Linux below dir, with exactly one tree of modules.
