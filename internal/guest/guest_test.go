@@ -66,7 +66,7 @@ func newGuest(t *testing.T, bed string) *guest {
 	}
 	o, err := parse([]string{"-bed", bed, "true"}, os.Environ(), os.Stderr)
 	require.NoError(t, err)
-	if missing := newBed(o).missing(); len(missing) > 0 && os.Getenv("TRUSTED_STORE_BEDS") != "required" {
+	if missing := newBed(o).missing(); !missing.empty() && os.Getenv("TRUSTED_STORE_BEDS") != "required" {
 		t.Skip(errNotInstalled(bed, missing))
 	}
 	path, err := built()

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+)
+
+// A guest of another architecture than the host's cannot run the host's programs:
+// it has Debian's, and an init that is built for it.
+
+// foreignPackages are what tests compare with and a person misses.
+var foreignPackages = []string{"busybox-static", "cryptsetup-bin", "dmsetup", "e2fsprogs"}
+
+// toolsName is the name in the cache of an architecture's programs.
+func toolsName(arch string) string { return "tools-" + arch }
+
+// foreignToolPackages describes how setup makes them.
+func foreignToolPackages(arch string) *unpacked {
+	return &unpacked{
+		name: toolsName(arch), arch: arch, suites: []string{"trixie", "sid"},
+		bundles: func(ctx context.Context, suites []*suite) ([]bundle, error) {
+			b, err := bundleOf(ctx, suites, foreignPackages...)
+			return []bundle{b}, err
+		},
+		finish: func(root, _ string) error {
+			if err := mergedUsr(root); err != nil {
+				return err
+			}
+			_, err := os.Stat(filepath.Join(root, "usr/bin/busybox"))
+			return err
+		},
+	}
+}
+
+// foreignTools is the directory of the guest's programs; empty when they are the
+// host's.
+func (q *qemu) foreignTools() (string, error) {
+	if q.arch == hostArch {
+		return "", nil
+	}
+	dir := unpackedDir(q.cache, toolsName(q.arch))
+	_, err := os.Stat(filepath.Join(dir, packageList))
+	return dir, err
+}
+
+// toolsTree collects the programs that every guest of the architecture has.
+func (q *qemu) toolsTree() (*tree, error) {
+	dir, err := q.foreignTools()
+	if err != nil {
+		return nil, err
+	}
+	if dir != "" {
+		return foreignTree(dir)
+	}
+	t, err := hostTree()
+	if err != nil {
+		return nil, err
+	}
+	if tools, ok := newToolsDir(q.cache); ok {
+		err = t.addAll(filepath.Dir(tools), skipCopy)
+	}
+	return t, err
+}
+
+// foreignTree shows the files below dir at the guest's root.
+func foreignTree(dir string) (*tree, error) {
+	t := newTree()
+	for _, d := range []string{"/root", "/tmp", "/var"} {
+		t.entries[d] = entry{mode: fs.ModeDir | 0o755}
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return t.show(path, path[len(dir):], info)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []string{"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"} {
+		if err := t.add(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		return nil, err
+	}
+	return t, t.linkBusybox("/usr/bin/busybox", busybox)
+}
+
+// show records the host's file source at another path.
+func (t *tree) show(source, path string, info fs.FileInfo) error {
+	e := entry{mode: info.Mode()}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(source)
+		if err != nil {
+			return err
+		}
+		e.target = target
+	case info.Mode().IsRegular():
+		e.source, e.size, e.stamp = source, info.Size(), info.ModTime().UnixNano()
+	case !info.IsDir():
+		return nil
+	}
+	t.entries[path] = e
+	return nil
+}
+
+// initProgram is this program, built for the guest's architecture.
+func initProgram(m *machine, arch string) (string, error) {
+	if arch == hostArch {
+		return m.self, nil
+	}
+	sum, err := fingerprintOf(m.self)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(m.opts.cache, "init-"+arch+"-"+sum)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	old, err := filepath.Glob(filepath.Join(m.opts.cache, "init-"+arch+"-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, o := range old {
+		os.Remove(o)
+	}
+	return path, buildSelf(path, m.dir, arch)
+}
+
+// fingerprintOf changes when the file at path does.
+func fingerprintOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)[:12]), err
+}
+
+// buildSelf builds this program's package, which is in the caller's module, for
+// another architecture.
+func buildSelf(path, tmp, arch string) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("this program does not know its package")
+	}
+	made := filepath.Join(tmp, "init")
+	cmd := exec.Command("go", "build", "-o", made, info.Path)
+	cmd.Env = append(slices.Clone(os.Environ()), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the guest's init for %s, in the caller's Go module: %w\n%s", arch, err, text)
+	}
+	return writeWhole(path, func(w io.Writer) error {
+		f, err := os.Open(made)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(w, f)
+		return err
+	})
+}
