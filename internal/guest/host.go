@@ -142,11 +142,12 @@ func finishEnv(o *options, s *start) {
 		disks += d
 	}
 	s.Env = environ(os.Environ(), map[string]string{
-		"TRUSTED_STORE_BED":   o.bed,
-		"TRUSTED_STORE_DISKS": disks,
-		"DM_DISABLE_UDEV":     "1",
-		"TMPDIR":              "/tmp",
-		"PATH":                path + ":/usr/local/sbin:/usr/sbin:/sbin",
-		"HOME":                home,
+		"TRUSTED_STORE_BED":     o.bed,
+		"TRUSTED_STORE_DISKS":   disks,
+		"TRUSTED_STORE_MODULES": s.Tree,
+		"DM_DISABLE_UDEV":       "1",
+		"TMPDIR":                "/tmp",
+		"PATH":                  path + ":/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME":                  home,
 	})
 }

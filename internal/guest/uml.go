@@ -43,7 +43,12 @@ func (u *uml) moduleDir() (string, error) {
 }
 
 func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
-	list, err := u.moduleList(m.dir)
+	tree, err := u.moduleDir()
+	if err != nil {
+		return nil, err
+	}
+	s.Tree, s.Show = tree, append(s.Show, tree)
+	list, err := moduleList(tree, m.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +78,7 @@ func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
 }
 
 // moduleList writes the file that tells init what to insert.
-func (u *uml) moduleList(dir string) (string, error) {
-	tree, err := u.moduleDir()
-	if err != nil {
-		return "", err
-	}
+func moduleList(tree, dir string) (string, error) {
 	t, err := openModules(tree)
 	if err != nil {
 		return "", err
