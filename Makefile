@@ -16,6 +16,12 @@ STATIC     = CGO_ENABLED=0 $(GO)
 # Debian packages of the test beds and of the programs that tests compare with.
 PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
 
+# Debian packages of the demo's bed and of the programs that it shows a store with.
+DEMO_PACKAGES = user-mode-linux cryptsetup-bin dmsetup procps util-linux mount
+
+# Bytes of layers that the demo writes: 10MB to 2.15GB.
+DEMO_SIZE  ?= 2.15GB
+
 # Programs that docs/guest-pull.md uses, for its tests: each in a module of its own,
 # not in go.mod.
 HOWTO      = $(CURDIR)/bin/howto
@@ -28,31 +34,20 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build generate test demo bench soak fuzz lint shell clean
+.PHONY: help check-go setup build generate test demo bench soak fuzz lint shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
+check-go:
+	@.ci/check-go $(GO)
+
+setup: check-go ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
+	@.ci/install $(PACKAGES)
 	@set -e; \
-	missing=; \
-	for p in $(PACKAGES); do \
-		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
-	done; \
 	root=; \
 	if [ "$$(id -u)" != 0 ]; then if [ -t 0 ]; then root=sudo; else root='sudo -n'; fi; fi; \
 	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
-	if [ -n "$$missing" ]; then \
-		if ! command -v apt-get >/dev/null; then \
-			echo "setup: this is no Debian; install the counterparts of:$$missing" >&2; exit 1; \
-		fi; \
-		if [ -n "$$root" ] && ! command -v sudo >/dev/null; then \
-			echo "setup: as root: apt-get install --no-install-recommends$$missing" >&2; exit 1; \
-		fi; \
-		echo "setup: installing$$missing"; \
-		$$apt install -y --no-install-recommends $$missing </dev/null >/dev/null 2>&1 \
-		|| { $$apt update </dev/null && $$apt install -y --no-install-recommends $$missing </dev/null; }; \
-	fi; \
 	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
 	@for m in $(HOWTO_GO); do \
 		if [ "$$(cat $(HOWTO)/versions 2>/dev/null)" = '$(HOWTO_GO)' ]; then break; fi; \
@@ -63,8 +58,10 @@ setup: ## install what the tests need and is missing (Debian packages, a kernel 
 
 # With this experiment the runtime wipes what key derivations leave on stacks and
 # on the heap.
-build: ## bin/trusted-store and bin/trusted-guest, static
-	GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/trusted-store ./cmd/trusted-guest
+BUILD      = GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/
+
+build: check-go ## bin/trusted-store and bin/trusted-guest, static
+	$(BUILD) ./cmd/trusted-store ./cmd/trusted-guest
 
 # A test does the same elsewhere, with OUT, and compares.
 OUT       ?= .
@@ -86,9 +83,16 @@ test: setup build ## everything: on the host, under User-Mode Linux, under QEMU 
 		$(STATIC) test -count=1 -timeout 30m -run $$load -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage; \
 	done
 
-demo: setup build ## a store from nothing to closed, on a kernel of its own
-	$(STATIC) build -o bin/demo ./internal/demo
-	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo
+# One setting for all that the demo builds, so that nothing is compiled twice.
+demo: export GOEXPERIMENT = runtimesecret
+demo: export CGO_ENABLED = 0
+demo: check-go ## a store from nothing to closed, on a kernel of its own
+	@echo 'demo: $(DEMO_SIZE) of layers into a store, in a guest: about a minute, and as much disk below the cache directory of this user'
+	@echo 'demo: on a new machine first: Debian packages ($(DEMO_PACKAGES)), some 25 MB to download and 100 MB on disk, Go modules of 10 MB, and a minute of building'
+	@.ci/install $(DEMO_PACKAGES)
+	$(BUILD) ./cmd/trusted-store
+	$(GO) build -o bin/demo ./internal/demo
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
 
 bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup; BENCH_SHORT=1 takes minutes
 	$(STATIC) build -o bin/bench ./internal/bench
