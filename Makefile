@@ -34,10 +34,10 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-go setup build generate test demo bench soak fuzz lint shell clean
+.PHONY: help check-go setup build generate test demo demo-minimal bench soak fuzz lint shell clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check-go:
 	@.ci/check-go $(GO)
@@ -87,12 +87,15 @@ test: setup build ## everything: on the host, under User-Mode Linux, under QEMU 
 demo: export GOEXPERIMENT = runtimesecret
 demo: export CGO_ENABLED = 0
 demo: check-go ## a store from nothing to closed, on a kernel of its own
-	@echo 'demo: $(DEMO_SIZE) of layers into a store, in a guest: about a minute, and as much disk below the cache directory of this user'
-	@echo 'demo: on a new machine first: Debian packages ($(DEMO_PACKAGES)), some 25 MB to download and 100 MB on disk, Go modules of 10 MB, and a minute of building'
+	@echo 'demo: $(DEMO_SIZE) go into a store, in a guest: some two minutes, 2 GiB of memory, and as much disk as layers'
+	@echo 'demo: the first time it needs 55 MB of downloads (Debian packages: $(DEMO_PACKAGES); Go modules), 350 MB of disk, and another minute'
 	@.ci/install $(DEMO_PACKAGES)
 	$(BUILD) ./cmd/trusted-store
 	$(GO) build -o bin/demo ./internal/demo
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
+
+demo-minimal: check-go ## the demo on a Debian that has nothing else, as root: what make forgets to install fails
+	.ci/demo-minimal
 
 bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup; BENCH_SHORT=1 takes minutes
 	$(STATIC) build -o bin/bench ./internal/bench

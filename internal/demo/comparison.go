@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // comparison counts facts, and collects those that are not as they should be.
@@ -28,8 +29,13 @@ func (c *comparison) between(what string, got, least, most int64) {
 }
 
 func span(least, most int64) string {
-	if least == most {
+	switch {
+	case least == most:
 		return fmt.Sprint(least)
+	case least == math.MinInt64:
+		return fmt.Sprintf("at most %d", most)
+	case most == math.MaxInt64:
+		return fmt.Sprintf("at least %d", least)
 	}
 	return fmt.Sprintf("%d to %d", least, most)
 }
