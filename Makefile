@@ -56,9 +56,13 @@ setup: check-go ## install what the tests need and is missing (Debian packages, 
 	done
 	@echo '$(HOWTO_GO)' >$(HOWTO)/versions
 
+# A clone's programs know their commit, whatever GOFLAGS says; a tarball's know it
+# from git archive.
+VCS        = $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
+
 # With this experiment the runtime wipes what key derivations leave on stacks and
 # on the heap.
-BUILD      = GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/
+BUILD      = GOEXPERIMENT=runtimesecret $(STATIC) build $(VCS) -trimpath -ldflags '-s -w' -o bin/
 
 build: check-go ## bin/trusted-store and bin/trusted-guest, static
 	$(BUILD) ./cmd/trusted-store ./cmd/trusted-guest
@@ -67,7 +71,7 @@ build: check-go ## bin/trusted-store and bin/trusted-guest, static
 OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
-generate: ## the Go code of the ttrpc protocols, from their .proto files
+generate: check-go ## the Go code of the ttrpc protocols, from their .proto files
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
@@ -109,12 +113,12 @@ soak: setup build ## the long form of every test that has one: hours
 
 # A duration can end in "context deadline exceeded" without a failing input, a race
 # of Go before 1.27 (golang/go#75804); a count, such as 10000x, cannot.
-fuzz: ## each fuzz test for FUZZTIME=30s, or as many executions as FUZZTIME=10000x says
+fuzz: check-go ## each fuzz test for FUZZTIME=30s, or as many executions as FUZZTIME=10000x says
 	@failed=; for test in $$(grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/func //'); do \
 		name=$${test#*:}; set -x; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$test")" || failed="$$failed $$name"; { set +x; } 2>/dev/null; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-lint: ## gofmt, vet and the analysers that go.mod pins
+lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	@# staticcheck: what is surely wrong, and what is never used.
