@@ -35,8 +35,7 @@ func (m Mapping) table() (dm.Table, error) {
 		Device:         number,
 		Offset:         m.Offset,
 		SectorSize:     SectorSize,
-
-		NoWriteWorkqueue: m.NoWriteWorkqueue,
+		Speed:          dm.CryptSpeed{NoWriteWorkqueue: m.NoWriteWorkqueue},
 	}
 	if m.Integrity == HMACSHA256 {
 		target.Cipher = dm.AuthencHMACSHA256XTSPlain64

@@ -31,8 +31,9 @@ func newDigest(key *VolumeKey) (digest, error) {
 	return d, nil
 }
 
-func (d digest) of(key []byte) []byte {
-	return pbkdf2SHA256(key, d.salt, int(d.iterations), digestSize)
+func (d digest) of(key []byte) (sum []byte) {
+	secret.Do(func() { sum = pbkdf2SHA256(key, d.salt, int(d.iterations), digestSize) })
+	return sum
 }
 
 // matches compares in constant time; sums of different lengths never match.

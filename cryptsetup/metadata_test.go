@@ -11,7 +11,7 @@ import (
 )
 
 // What cryptsetup wrote comes out again byte for byte.
-func TestWritesWhatCryptsetupWrites(t *testing.T) {
+func TestWritesWhatCryptsetupWritesOnEveryCPU(t *testing.T) {
 	good, err := vector.Load(filepath.Join("..", "testdata", "luks2", "good"))
 	require.NoError(t, err)
 	compared := 0
@@ -27,7 +27,7 @@ func TestWritesWhatCryptsetupWrites(t *testing.T) {
 	require.Greater(t, compared, 10)
 }
 
-func TestCopiesAreWhatCryptsetupWrites(t *testing.T) {
+func TestCopiesAreWhatCryptsetupWritesOnEveryCPU(t *testing.T) {
 	good, err := vector.Load(filepath.Join("..", "testdata", "luks2", "good"))
 	require.NoError(t, err)
 	for _, v := range good {

@@ -13,4 +13,6 @@ func ActivateUnchecked(ctx context.Context, m Mapping) error {
 }
 
 // CheckStatus compares the kernel's status of a mapping with a layout.
-func CheckStatus(l Layout, status []dm.LiveLine) error { return Mapping{Layout: l}.checkStatus(status) }
+func CheckStatus(l Layout, status dm.IntegrityStatus) error {
+	return Mapping{Layout: l}.checkStatus(status)
+}

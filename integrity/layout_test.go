@@ -10,7 +10,7 @@ import (
 )
 
 // What kernel 6.1 made of these sizes.
-func TestPlanOfKnownSizes(t *testing.T) {
+func TestPlanOfKnownSizesOnEveryCPU(t *testing.T) {
 	require.Equal(t, integrity.Layout{
 		DeviceSectors: 131072, Offset: offset, JournalSections: 3, JournalSectors: 792, InitialSectors: 800, ProvidedSectors: 96736,
 	}, plan(t, 64<<11, integrity.DefaultJournal))

@@ -181,7 +181,4 @@ func (t *TagMemory) Close() error {
 	return opError("close", "tag memory", errors.Join(t.file.Close(), t.memory.Close()))
 }
 
-func (t *TagMemory) number() (*dm.Device, error) {
-	number, err := dm.DeviceOf(t.file)
-	return &number, err
-}
+func (t *TagMemory) number() (dm.Device, error) { return dm.DeviceOf(t.file) }

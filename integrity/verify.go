@@ -2,8 +2,6 @@ package integrity
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
@@ -27,7 +25,7 @@ func (m Mapping) checkSuperblock() error {
 // what was meant. The kernel read the superblock by itself, and a host can answer
 // it differently.
 func (m Mapping) verify(c *dm.Control) error {
-	status, err := c.Status(m.Name)
+	status, err := c.IntegrityStatus(m.Name)
 	if err != nil {
 		return err
 	}
@@ -37,16 +35,10 @@ func (m Mapping) verify(c *dm.Control) error {
 	return m.checkSuperblock()
 }
 
-// checkStatus reads "<mismatches> <provided sectors> <recalculated or ->".
-func (m Mapping) checkStatus(status []dm.LiveLine) error {
-	if len(status) != 1 {
-		return fmt.Errorf("%w: status of %d lines, want 1", ErrKernelDisagrees, len(status))
-	}
-	fields := strings.Fields(status[0].Params)
-	want := strconv.FormatUint(m.Layout.ProvidedSectors, 10)
-	if len(fields) != 3 || fields[1] != want || fields[2] != "-" {
-		return fmt.Errorf("%w: status %q, want %s provided sectors and no recalculation",
-			ErrKernelDisagrees, status[0].Params, want)
+func (m Mapping) checkStatus(s dm.IntegrityStatus) error {
+	if s.ProvidedSectors != m.Layout.ProvidedSectors || s.Recalculating {
+		return fmt.Errorf("%w: %d provided sectors, recalculating: %t; want %d sectors and no recalculation",
+			ErrKernelDisagrees, s.ProvidedSectors, s.Recalculating, m.Layout.ProvidedSectors)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func TestBackupGroups(t *testing.T) {
 	}
 }
 
-func TestSuperblockFieldsAreWhereTheKernelLooks(t *testing.T) {
+func TestSuperblockFieldsAreWhereTheKernelLooksOnEveryCPU(t *testing.T) {
 	var s superblock
 	require.Equal(t, superblockSize, binary.Size(s))
 	for want, got := range map[uintptr]uintptr{
@@ -75,7 +75,7 @@ func TestTimestampsGoBeyond2038(t *testing.T) {
 	}
 }
 
-func TestDescriptorUsesAllItsBits(t *testing.T) {
+func TestDescriptorUsesAllItsBitsOnEveryCPU(t *testing.T) {
 	d := descriptor{blockBitmap: 0x1_0000_0002, inodeBitmap: 0x3_0000_0004, inodeTable: 0x5_0000_0006, freeBlocks: 0x8000}
 	b := make([]byte, descriptorSize)
 	d.put(b, 7, 0)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -22,7 +21,7 @@ func (l *live) describe(s *Status) {
 	}
 	if l.crypt == nil {
 		s.State = StateIncomplete
-		s.Problems = append(s.Problems, "the encryption layer is missing")
+		s.addProblem("the encryption layer is missing")
 		l.describeDevice(s)
 		return
 	}
@@ -42,20 +41,20 @@ func (l *live) describeCrypt(s *Status) {
 	if !l.crypt.usable(s, "encryption") {
 		return
 	}
-	want := l.profileCrypt(id)
-	line := l.crypt.table[0]
-	want.NoWriteWorkqueue = strings.Contains(line.Params, "no_write_workqueue") // a matter of speed
-	s.Sectors, s.SectorSize = line.Length, want.SectorSize
-	if (dm.Table{{Length: line.Length, Target: want}}).Matches(l.crypt.table) != nil {
-		s.Problems = append(s.Problems, fmt.Sprintf("encryption: the live table is %q, the profile's is %q", withoutKey(line.Params), want.Params()))
-	}
-	fields := strings.Fields(line.Params)
-	if len(fields) < 5 {
+	live, ok := l.crypt.table[0].Target.(dm.Crypt)
+	if !ok {
+		s.addProblem("encryption: the live table is %q", l.crypt.table[0])
 		return
 	}
-	s.Cipher, s.KeyBits, s.KeyLocation = cipherName(fields[0]), keyBits(fields[1]), keyLocation(fields[1])
+	want := l.profileCrypt(id)
+	want.Speed = live.Speed // no matter of what is promised
+	s.Sectors, s.SectorSize = l.crypt.table[0].Length, want.SectorSize
+	if (dm.Table{{Length: s.Sectors, Target: want}}).Matches(l.crypt.table) != nil {
+		s.addProblem("encryption: the live table is %q, the profile's is %q", live.Params(), want.Params())
+	}
+	s.Cipher, s.KeyBits, s.KeyLocation = cipherName(live), 8*live.KeySize, keyLocation(live)
 	s.Promises = append(s.Promises, Confidentiality)
-	if strings.Contains(line.Params, "integrity:") {
+	if live.IntegrityTagSize != 0 {
 		s.Promises = append(s.Promises, IntegrityOfBlocks)
 	}
 }
@@ -80,23 +79,24 @@ func (l *live) describeIntegrity(s *Status) {
 	if !l.integrity.usable(s, "integrity") {
 		return
 	}
-	fields := strings.Fields(l.integrity.table[0].Params)
-	if len(fields) < 4 {
+	live, ok := l.integrity.table[0].Target.(dm.Integrity)
+	if !ok {
+		s.addProblem("integrity: the live table is %q", l.integrity.table[0])
 		return
 	}
-	s.Journal = map[string]string{"J": "journaled", "D": "direct"}[fields[3]]
+	s.Journal = map[byte]string{'J': "journaled", 'D': "direct"}[live.Mode]
 	if s.Journal == "" {
-		s.Journal = "mode " + fields[3]
-		s.Problems = append(s.Problems, "integrity: the live table has "+s.Journal+", the profile's J or D")
+		s.Journal = "mode " + string(rune(live.Mode))
+		s.addProblem("integrity: the live table has %s, the profile's J or D", s.Journal)
 	}
 	start := uint64(dataSector)
 	if device, separate := l.integrity.tagMemoryOf(); separate {
 		start = 0
 		l.describeTagMemory(s, device)
 	}
-	if fields[1] != fmt.Sprint(start) || fields[2] != fmt.Sprint(integrity.TagSize) {
-		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the live table has offset %s and tags of %s bytes, the profile %d and %d",
-			fields[1], fields[2], start, integrity.TagSize))
+	if live.Offset != start || live.TagSize != integrity.TagSize {
+		s.addProblem("integrity: the live table has offset %d and tags of %d bytes, the profile %d and %d",
+			live.Offset, live.TagSize, start, integrity.TagSize)
 	}
 }
 
@@ -106,12 +106,12 @@ func (l *live) describeTagMemory(s *Status, device dm.Device) {
 	s.Tags = "other device"
 	memory, err := integrity.OpenTagMemory(device)
 	if err != nil {
-		s.Problems = append(s.Problems, fmt.Sprintf("integrity: the tags are on device %v: %v", device, err))
+		s.addProblem("integrity: the tags are on device %v: %v", device, err)
 		return
 	}
 	taken, most, err := memory.Bytes()
 	if err := errors.Join(err, memory.Close()); err != nil {
-		s.Problems = append(s.Problems, fmt.Sprintf("integrity: %v", err))
+		s.addProblem("integrity: %v", err)
 		return
 	}
 	s.Tags, s.TagMemory = "memory", &TagMemory{taken, most}
@@ -126,7 +126,9 @@ func (l *live) describeDevice(s *Status) {
 	s.Offset = dataSector
 	if l.data != nil && l.data.usable(s, "data") {
 		bottom = l.data
-		_, _ = fmt.Sscanf(l.data.table[0].Params, "%s %d", new(string), &s.Offset)
+		if linear, ok := l.data.table[0].Target.(dm.Linear); ok {
+			s.Offset = linear.Offset
+		}
 	}
 	if len(bottom.deps) == 0 {
 		return
@@ -153,42 +155,27 @@ func (l *layer) usable(s *Status, what string) bool {
 		return true
 	}
 	s.State = StateIncomplete
-	s.Problems = append(s.Problems, "the "+what+" layer "+problem)
+	s.addProblem("the %s layer %s", what, problem)
 	return false
 }
 
+func (s *Status) addProblem(format string, args ...any) {
+	s.Problems = append(s.Problems, fmt.Sprintf(format, args...))
+}
+
 // cipherName prints a cipher as cryptsetup does.
-func cipherName(kernel string) string {
-	if kernel == dm.AuthencHMACSHA256XTSPlain64.String() {
+func cipherName(live dm.Crypt) string {
+	if live.Cipher == dm.AuthencHMACSHA256XTSPlain64 {
 		return dm.XTSPlain64.String()
 	}
-	return kernel
+	return live.CipherName()
 }
 
-// The key field of a live crypt table is ":BYTES:logon:DESCRIPTION", or
-// hexadecimal digits, which never leave this function.
-func keyBits(field string) int {
-	var bytes int
-	if _, err := fmt.Sscanf(field, ":%d:", &bytes); err == nil {
-		return 8 * bytes
+func keyLocation(live dm.Crypt) string {
+	if live.Foreign.KeyInTable {
+		return "dm-crypt"
 	}
-	return 4 * len(field)
-}
-
-// withoutKey takes a key in digits out of a table's parameters.
-func withoutKey(params string) string {
-	fields := strings.Fields(params)
-	if len(fields) > 1 && !strings.HasPrefix(fields[1], ":") {
-		fields[1] = "[redacted]"
-	}
-	return strings.Join(fields, " ")
-}
-
-func keyLocation(field string) string {
-	if strings.HasPrefix(field, ":") {
-		return "keyring"
-	}
-	return "dm-crypt"
+	return "keyring"
 }
 
 // sysfsSize returns the size of a device in bytes, 0 where the kernel does not

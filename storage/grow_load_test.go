@@ -184,7 +184,7 @@ func TestTwoGrowersAndAnotherUnderLoad(t *testing.T) {
 
 // writeOn writes to a new file of the store, through the page cache, until it has
 // limit bytes or the store is full.
-func writeOn(t *testing.T, s *storage.Store, limit int) (total int) {
+func writeOn(t *testing.T, s *storage.Store, limit int64) (total int64) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(s.MountPoint(), "file"))
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func writeOn(t *testing.T, s *storage.Store, limit int) (total int) {
 	chunk := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
 	for total < limit {
 		n, err := f.Write(chunk)
-		total += n
+		total += int64(n)
 		if errors.Is(err, unix.ENOSPC) {
 			return total
 		}
@@ -220,7 +220,7 @@ func TestWriterNeverSeesALaggingSize(t *testing.T) {
 // data waits for several CPUs to encrypt it.
 func TestFourCPUsWriterDoesNotHoldGrowthUp(t *testing.T) {
 	kernel(t)
-	limit := 600 * mib
+	limit := int64(600 * mib)
 	if soak() {
 		limit = 6 * gib
 	}

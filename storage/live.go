@@ -34,7 +34,7 @@ type live struct {
 // layer is one mapping.
 type layer struct {
 	info  dm.Info
-	table []dm.LiveLine
+	table dm.Table
 	deps  []dm.Device
 }
 

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -30,13 +29,8 @@ func (l *layer) tagMemoryOf() (dm.Device, bool) {
 	if l == nil || len(l.table) != 1 {
 		return dm.Device{}, false
 	}
-	for _, field := range strings.Fields(l.table[0].Params) {
-		if text, ok := strings.CutPrefix(field, "meta_device:"); ok {
-			device, err := dm.ParseDevice(text)
-			return device, err == nil
-		}
-	}
-	return dm.Device{}, false
+	target, _ := l.table[0].Target.(dm.Integrity)
+	return target.MetaDevice, target.MetaDevice != dm.Device{}
 }
 
 // integrityLayer returns the integrity layer of a live store, nil without one.

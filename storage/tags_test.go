@@ -96,7 +96,7 @@ func TestTagsInMemoryGrowAsUsed(t *testing.T) {
 	kernel(t)
 	const size = 56 * gib
 	s := create(t, largeDisk(t, size), storage.CreateOptions{Tags: inMemory, Overwrite: storage.OverwriteAnything})
-	limit := 1200 * mib
+	limit := int64(1200 * mib)
 	require.Equal(t, limit, writeOn(t, s, limit), "no space at %d MiB", growthOf(t, s).Bytes/mib)
 	status := tagStatus(t, s)
 	t.Logf("%d MiB written: %d MiB of %d, tags %d KiB", limit/mib, status.Growth.Bytes/mib, status.Growth.Target/mib, status.TagMemory.Bytes/1024)
@@ -244,7 +244,7 @@ func TestTagsOfAFullDevice(t *testing.T) {
 		s, err := storage.Create(t.Context(), disk, storage.CreateOptions{
 			MountPoint: dir, Tags: storage.TagOptions{Place: place}, Overwrite: storage.OverwriteAnything})
 		require.NoError(t, err)
-		require.GreaterOrEqual(t, writeOn(t, s, image), image)
+		require.GreaterOrEqual(t, writeOn(t, s, image), int64(image))
 		storagetest.DropBuffers(t)
 		held[place] = before - memoryAvailable(t)
 		require.NoError(t, s.Close())

@@ -160,7 +160,7 @@ func (l *live) exchangeTable(control *dm.Control) error {
 	}
 	target := l.profileCrypt(id)
 	table := dm.Table{{Length: l.crypt.table[0].Length, Target: target}}
-	target.NoWriteWorkqueue = true
+	target.Speed.NoWriteWorkqueue = true
 	if (dm.Table{{Length: table[0].Length, Target: target}}).Matches(l.crypt.table) != nil {
 		return nil // has the queue already, or is another program's
 	}

@@ -26,7 +26,9 @@ func queued(t *testing.T, s *storage.Store) bool {
 	table, err := control.Table(s.Name())
 	require.NoError(t, errors.Join(err, control.Close()))
 	require.Len(t, table, 1)
-	return !strings.Contains(table[0].Params, "no_write_workqueue")
+	target, ok := table[0].Target.(dm.Crypt)
+	require.True(t, ok, "%v", table)
+	return !target.Speed.NoWriteWorkqueue
 }
 
 // volumeKeys returns the lines of /proc/keys about keys of volumes that are not

@@ -63,8 +63,8 @@ func TestInspectIsBounded(t *testing.T) {
 		require.Less(t, exit.UserTime()+exit.SystemTime(), inspectTime, name)
 		usage, ok := exit.SysUsage().(*syscall.Rusage)
 		require.True(t, ok)
-		require.Less(t, usage.Maxrss<<10, int64(inspectMemory), name)
-		most = max(most, usage.Maxrss<<10)
+		require.Less(t, int64(usage.Maxrss)<<10, int64(inspectMemory), name)
+		most = max(most, int64(usage.Maxrss)<<10)
 	}
 	t.Logf("at the most %d bytes of memory", most)
 }

@@ -38,7 +38,7 @@ func onTerminal(t *testing.T, args ...string) string {
 	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	require.NoError(t, err)
 	defer control.Close()
-	number, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
+	number, err := unix.IoctlGetUint32(int(control.Fd()), unix.TIOCGPTN)
 	require.NoError(t, err)
 	require.NoError(t, unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0))
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -42,7 +41,9 @@ func plain(seed uint64) *bare {
 }
 
 // crypt has the queue for writes when a store of full size has it.
-func crypt(c dm.Cipher) dm.Crypt { return dm.Crypt{Cipher: c, NoWriteWorkqueue: runtime.NumCPU() == 1} }
+func crypt(c dm.Cipher) dm.Crypt {
+	return dm.Crypt{Cipher: c, Speed: dm.CryptSpeed{NoWriteWorkqueue: runtime.NumCPU() == 1}}
+}
 
 func (b *bare) name() string       { return b.title }
 func (b *bare) device(disk) string { return dm.Path(mapping) }
@@ -95,11 +96,8 @@ func (b *bare) probe(d disk) (err error) {
 		if err := errors.Join(zeroSuperblock(d), load(c, name, dm.Table{{Length: 8, Target: *b.integrity}})); err != nil {
 			return err
 		}
-		status, err := c.Status(name)
-		if err == nil && len(status) == 1 {
-			// "<mismatches> <provided sectors> <recalculated or ->"
-			_, err = fmt.Sscan(status[0].Params, new(uint64), &b.sectors)
-		}
+		status, err := c.IntegrityStatus(name)
+		b.sectors = status.ProvidedSectors
 		return errors.Join(err, remove(c, name))
 	})
 }

@@ -105,7 +105,7 @@ func bed() *bedInfo {
 	info := &bedInfo{Kernel: firstLine("/proc/sys/kernel/osrelease"), CPUs: runtime.NumCPU()}
 	var s unix.Sysinfo_t
 	if unix.Sysinfo(&s) == nil {
-		info.Memory = s.Totalram * uint64(s.Unit)
+		info.Memory = uint64(s.Totalram) * uint64(s.Unit)
 	}
 	var tools []string
 	for _, command := range [][]string{{"cryptsetup", "--version"}, {"mkfs.ext4", "-V"}, {"fio", "--version"}} {

@@ -74,8 +74,8 @@ var variants = []struct {
 	{"interleave_sectors:262144", func(i *dm.Integrity, _ *dm.Crypt) { i.InterleaveSectors = 262144 }},
 	{"buffer_sectors:8", func(i *dm.Integrity, _ *dm.Crypt) { i.BufferSectors = 8 }},
 	{"buffer_sectors:1024", func(i *dm.Integrity, _ *dm.Crypt) { i.BufferSectors = 1024 }},
-	{"no_read_workqueue", func(_ *dm.Integrity, c *dm.Crypt) { c.NoReadWorkqueue = true }},
-	{"no_write_workqueue the other way", func(_ *dm.Integrity, c *dm.Crypt) { c.NoWriteWorkqueue = !c.NoWriteWorkqueue }},
-	{"same_cpu_crypt", func(_ *dm.Integrity, c *dm.Crypt) { c.SameCPU = true }},
-	{"submit_from_crypt_cpus", func(_ *dm.Integrity, c *dm.Crypt) { c.SubmitFromCrypt = true }},
+	{"no_read_workqueue", func(_ *dm.Integrity, c *dm.Crypt) { c.Speed.NoReadWorkqueue = true }},
+	{"no_write_workqueue the other way", func(_ *dm.Integrity, c *dm.Crypt) { c.Speed.NoWriteWorkqueue = !c.Speed.NoWriteWorkqueue }},
+	{"same_cpu_crypt", func(_ *dm.Integrity, c *dm.Crypt) { c.Speed.SameCPU = true }},
+	{"submit_from_crypt_cpus", func(_ *dm.Integrity, c *dm.Crypt) { c.Speed.SubmitFromCrypt = true }},
 }

@@ -122,11 +122,13 @@ func inspect(f *os.File) (*Device, error) {
 	if d.size, err = size(f); err != nil {
 		return nil, err
 	}
-	if d.logical, err = unix.IoctlGetInt(int(f.Fd()), unix.BLKSSZGET); err != nil {
+	// BLKSSZGET and BLKROGET write a C int, which has 32 bits everywhere (block/ioctl.c).
+	logical, err := unix.IoctlGetUint32(int(f.Fd()), unix.BLKSSZGET)
+	if err != nil {
 		return nil, fmt.Errorf("ask for the block size: %w", err)
 	}
-	// BLKROGET writes an int, like BLKSSZGET.
-	ro, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKROGET)
+	d.logical = int(logical)
+	ro, err := unix.IoctlGetUint32(int(f.Fd()), unix.BLKROGET)
 	if err != nil {
 		return nil, fmt.Errorf("ask whether it is read-only: %w", err)
 	}

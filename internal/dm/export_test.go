@@ -7,11 +7,23 @@ func (c *Control) SetNodeWait(d time.Duration) { c.nodeWait = d }
 
 // What the tests of the binary format call.
 var (
-	ParseLines    = parseLines
 	ParseNames    = parseNames
 	ParseVersions = parseVersions
 	ParseDeps     = parseDeps
 )
+
+// ParseLines returns the lines of an answer.
+func ParseLines(b []byte, count uint32) (lines []StatusLine, err error) {
+	err = parseLines(b, count, func(start, length uint64, kind string, text []byte) {
+		lines = append(lines, StatusLine{start, length, kind, string(text)})
+	})
+	return lines, err
+}
+
+// ParseIntegrityStatus reads what an integrity target reports.
+func ParseIntegrityStatus(text string) (IntegrityStatus, error) {
+	return integrityStatus([]StatusLine{{Length: 8, Kind: "integrity", Text: text}})
+}
 
 // Encode returns the bytes that are loaded.
 func (t Table) Encode() ([]byte, error) { return t.encode() }

@@ -10,7 +10,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-func TestTableEncode(t *testing.T) {
+func TestTableEncodeOnEveryCPU(t *testing.T) {
 	b, err := dm.Table{
 		{Start: 0, Length: 8, Target: dm.Error{}},
 		{Start: 8, Length: 16, Target: dm.Linear{Device: below, Offset: 32768}},
@@ -50,24 +50,24 @@ func (k kind) Kind() string { return string(k) }
 func (kind) Params() string { return "" }
 
 // encodedLines is an answer to the table command with Next as the kernel counts.
-func encodedLines(t testing.TB, lines ...dm.LiveLine) []byte {
+func encodedLines(t testing.TB, lines ...dm.StatusLine) []byte {
 	var b []byte
 	for _, l := range lines {
-		size := (unix.SizeofDmTargetSpec + len(l.Params) + 1 + 7) &^ 7
+		size := (unix.SizeofDmTargetSpec + len(l.Text) + 1 + 7) &^ 7
 		spec := unix.DmTargetSpec{Sector_start: l.Start, Length: l.Length, Next: uint32(len(b) + size)}
 		copy(spec.Target_type[:], l.Kind)
 		end := len(b) + size
 		var err error
 		b, err = binary.Append(b, binary.NativeEndian, &spec)
 		require.NoError(t, err)
-		b = append(b, l.Params...)
+		b = append(b, l.Text...)
 		b = append(b, make([]byte, end-len(b))...)
 	}
 	return b
 }
 
-func TestParseLines(t *testing.T) {
-	want := []dm.LiveLine{{0, 8, "linear", "7:3 1"}, {8, 16, "error", ""}, {24, 8, "zero", "x"}}
+func TestParseLinesOnEveryCPU(t *testing.T) {
+	want := []dm.StatusLine{{0, 8, "linear", "7:3 1"}, {8, 16, "error", ""}, {24, 8, "zero", "x"}}
 	b := encodedLines(t, want...)
 	got, err := dm.ParseLines(b, 3)
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestParseEmptyAnswers(t *testing.T) {
 
 // Whatever the kernel, or something in its place, answers: an error at worst.
 func FuzzAnswers(f *testing.F) {
-	f.Add(encodedLines(f, dm.LiveLine{0, 8, "linear", "7:3 1"}, dm.LiveLine{8, 16, "error", ""}), uint32(2))
+	f.Add(encodedLines(f, dm.StatusLine{0, 8, "linear", "7:3 1"}, dm.StatusLine{8, 16, "error", ""}), uint32(2))
 	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 'a', 0, 0, 0}, uint32(1))
 	f.Add([]byte{16, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 'z', 0}, uint32(1))
 	f.Fuzz(func(t *testing.T, b []byte, count uint32) {

@@ -1,6 +1,9 @@
 package dm
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Linear maps to another device from sector Offset of it.
 // Source: drivers/md/dm-linear.c.
@@ -14,3 +17,11 @@ func (Linear) Kind() string { return "linear" }
 
 // Params returns "<device> <offset>".
 func (l Linear) Params() string { return fmt.Sprintf("%v %d", l.Device, l.Offset) }
+
+func parseLinear(params []byte) (l Linear, err error) {
+	w := wordsOf(bytes.Fields(params))
+	l.Device = w.device()
+	l.Offset = w.number()
+	w.end()
+	return l, w.err
+}

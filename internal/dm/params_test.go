@@ -21,7 +21,7 @@ func TestParams(t *testing.T) {
 		"flakey 7:3 8 5 1 1 drop_writes": dm.Flakey{Device: below, Offset: 8, Up: 5, Down: 1, Mode: dm.FlakeyDropWrites},
 		"integrity 7:3 32768 32 D 0":     dm.Integrity{Device: below, Offset: 32768, TagSize: 32, Mode: 'D'},
 		"integrity 7:3 0 32 J 1 meta_device:1:2": dm.Integrity{
-			Device: below, TagSize: 32, Mode: 'J', MetaDevice: &dm.Device{Major: 1, Minor: 2}},
+			Device: below, TagSize: 32, Mode: 'J', MetaDevice: dm.Device{Major: 1, Minor: 2}},
 		"integrity 7:3 32768 32 J 7 block_size:4096 journal_sectors:264 interleave_sectors:32768 buffer_sectors:128 journal_watermark:50 commit_time:10000 fix_padding": dm.Integrity{
 			Device: below, Offset: 32768, TagSize: 32, Mode: 'J', BlockSize: 4096, FixPadding: true, JournalSectors: 264,
 			InterleaveSectors: 32768, BufferSectors: 128, JournalWatermark: 50, CommitTime: 10000},
@@ -31,29 +31,9 @@ func TestParams(t *testing.T) {
 			Cipher: dm.XTSPlain64, KeySize: 64, KeyDescription: "a:b", IVOffset: 9, Device: below, SectorSize: 512},
 		"crypt capi:authenc(hmac(sha256),xts(aes))-plain64 :96:logon:a:b 0 7:3 0 7 allow_discards same_cpu_crypt submit_from_crypt_cpus no_read_workqueue no_write_workqueue integrity:32:aead sector_size:4096": dm.Crypt{
 			Cipher: dm.AuthencHMACSHA256XTSPlain64, KeySize: 96, KeyDescription: "a:b", Device: below, SectorSize: 4096,
-			IntegrityTagSize: 32, AllowDiscards: true, SameCPU: true, SubmitFromCrypt: true, NoReadWorkqueue: true, NoWriteWorkqueue: true},
+			IntegrityTagSize: 32, AllowDiscards: true,
+			Speed: dm.CryptSpeed{SameCPU: true, SubmitFromCrypt: true, NoReadWorkqueue: true, NoWriteWorkqueue: true}},
 	} {
 		require.Equal(t, want, target.Kind()+" "+target.Params())
-	}
-}
-
-func TestTableMatches(t *testing.T) {
-	table := dm.Table{
-		{Start: 0, Length: 8, Target: dm.Linear{Device: below, Offset: 1}},
-		{Start: 8, Length: 16, Target: dm.Error{}},
-	}
-	live := func() []dm.LiveLine {
-		return []dm.LiveLine{{0, 8, "linear", "7:3 1"}, {8, 16, "error", ""}}
-	}
-	require.NoError(t, table.Matches(live()))
-	for name, change := range map[string]func([]dm.LiveLine) []dm.LiveLine{
-		"no lines":     func([]dm.LiveLine) []dm.LiveLine { return nil },
-		"fewer lines":  func(l []dm.LiveLine) []dm.LiveLine { return l[:1] },
-		"other start":  func(l []dm.LiveLine) []dm.LiveLine { l[1].Start++; return l },
-		"other length": func(l []dm.LiveLine) []dm.LiveLine { l[1].Length++; return l },
-		"other kind":   func(l []dm.LiveLine) []dm.LiveLine { l[1].Kind = "zero"; return l },
-		"other params": func(l []dm.LiveLine) []dm.LiveLine { l[0].Params += " "; return l },
-	} {
-		require.ErrorIs(t, table.Matches(change(live())), dm.ErrTableDiffers, name)
 	}
 }

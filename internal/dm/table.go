@@ -23,6 +23,11 @@ type Line struct {
 	Target        Target
 }
 
+// String returns the line as dmsetup prints it, without keys.
+func (l Line) String() string {
+	return fmt.Sprintf("%d %d %s %s", l.Start, l.Length, l.Target.Kind(), l.Target.Params())
+}
+
 // Table is a whole mapping: its lines must follow each other without a gap.
 type Table []Line
 
@@ -50,10 +55,26 @@ func (t Table) check() error {
 			return fmt.Errorf("%w: line %d ends beyond 2^64 sectors", ErrInvalidTable, i)
 		case l.Target == nil || len(l.Target.Kind()) >= unix.DM_MAX_TYPE_NAME:
 			return fmt.Errorf("%w: line %d has no target that the kernel could know", ErrInvalidTable, i)
+		case foreign(l.Target):
+			return fmt.Errorf("%w: line %d has what only another program loads: %v", ErrInvalidTable, i, l)
 		}
 		next = l.Start + l.Length
 	}
 	return nil
+}
+
+// foreign reports whether a target comes from a live table and holds what is never
+// loaded from here.
+func foreign(t Target) bool {
+	switch t := t.(type) {
+	case Unknown:
+		return true
+	case Crypt:
+		return t.Foreign != CryptForeign{}
+	case Integrity:
+		return t.Foreign != ""
+	}
+	return false
 }
 
 // encode returns the target specifications with their parameters, each padded

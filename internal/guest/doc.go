@@ -89,6 +89,8 @@ The command gets the caller's environment, with these changed:
 
 	TRUSTED_STORE_BED    uml or qemu: tests that need a kernel run when it is set
 	TRUSTED_STORE_DISKS  devices of the raw disks, in the order of -disk
+	TRUSTED_STORE_MODULES
+	                     directory of the kernel's modules, in the uml bed only
 	DM_DISABLE_UDEV      1, since there is no udev
 	TMPDIR               /tmp
 	PATH                 with the directories for administration, and with that of

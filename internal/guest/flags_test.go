@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "uml", o.bed)
 	require.Equal(t, 1, o.cpus)
-	require.EqualValues(t, 2<<30, o.mem)
+	require.Equal(t, byteSize(2<<30), o.mem)
 	require.True(t, o.leaks)
 	o, err = parseAll(t, nil, "-bed=qemu", "true")
 	require.NoError(t, err)

@@ -50,6 +50,7 @@ type start struct {
 	Dir    string
 	Show   []string // host paths to keep visible where a tmpfs would hide them
 	Keep   []string // host paths below which changed files are sent back
+	Tree   string   // directory of the kernel's modules, or empty where the guest does not see it
 	Disks  []string // device files or serial numbers of the raw disks, in order
 	TTY    bool     // give the command a terminal
 	Window windowSize

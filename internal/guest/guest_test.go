@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -211,6 +212,11 @@ func TestGuestReportsSuccessAndSignals(t *testing.T) {
 	require.Equal(t, outcome{status: 128 + 9}, g.shell(t, "kill -9 $$"))
 }
 
+func TestGuestSeesTheModulesOfItsKernel(t *testing.T) {
+	g := newGuest(t, "uml")
+	require.Equal(t, outcome{}, g.shell(t, `test -d "$TRUSTED_STORE_MODULES/kernel"`))
+}
+
 func TestGuestDetectsWhatIsLeft(t *testing.T) {
 	g := newGuest(t, "uml")
 	o := g.shell(t, `
@@ -233,12 +239,24 @@ func TestGuestIsKilledAtItsTimeout(t *testing.T) {
 
 func TestGuestThatDiesIsNoSuccess(t *testing.T) {
 	inBothBeds(t, func(t *testing.T, g *guest) {
-		// The pause lets init pass the output on: what is still in the guest's
-		// memory dies with it.
-		o := g.shell(t, "echo before; sleep 2; echo c > /proc/sysrq-trigger; sleep 60")
-		require.Equal(t, statusFailed, o.status)
-		require.Equal(t, "before\n", o.stdout)
-		require.Contains(t, o.stderr, "kernel panic: not syncing: sysrq triggered crash")
+		// It dies when its output has come: what is still in the guest's memory dies
+		// with it.
+		cmd := g.command(nil, "busybox", "sh", "-c", "echo before; read go; echo c > /proc/sysrq-trigger; sleep 60")
+		stdin, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		require.NoError(t, cmd.Start())
+		line, err := bufio.NewReader(stdout).ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "before\n", line)
+		_, err = fmt.Fprintln(stdin)
+		require.NoError(t, err)
+		require.Error(t, cmd.Wait())
+		require.Equal(t, statusFailed, cmd.ProcessState.ExitCode())
+		require.Contains(t, stderr.String(), "kernel panic: not syncing: sysrq triggered crash")
 	})
 }
 

@@ -148,10 +148,11 @@ func finishEnv(o *options, s *start) {
 		home = "/root"
 	}
 	s.Env = environ(os.Environ(), map[string]string{
-		"TRUSTED_STORE_BED": o.bed,
-		"DM_DISABLE_UDEV":   "1",
-		"TMPDIR":            "/tmp",
-		"PATH":              path + ":/usr/local/sbin:/usr/sbin:/sbin",
-		"HOME":              home,
+		"TRUSTED_STORE_BED":     o.bed,
+		"TRUSTED_STORE_MODULES": s.Tree,
+		"DM_DISABLE_UDEV":       "1",
+		"TMPDIR":                "/tmp",
+		"PATH":                  path + ":/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME":                  home,
 	})
 }

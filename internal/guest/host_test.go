@@ -86,7 +86,7 @@ func TestNewDisksHaveNoName(t *testing.T) {
 	defer closeAll(files)
 	info, err := files[0].Stat()
 	require.NoError(t, err)
-	require.EqualValues(t, 56<<30, info.Size())
+	require.Equal(t, int64(56<<30), info.Size())
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, 1)

@@ -85,6 +85,7 @@ func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Tree, s.Show = k.modules, append(s.Show, k.modules)
 	list, err := k.moduleList(m.dir)
 	if err != nil {
 		return nil, err

@@ -69,18 +69,18 @@ func TestReadOnly(t *testing.T) {
 	file := storagetest.SparseFile(t, 1<<20)
 	require.NoError(t, os.Chmod(file, 0o400))
 	d := attach(t, file, loop.Options{ReadOnly: true})
-	ro, err := unix.IoctlGetInt(int(d.File().Fd()), unix.BLKROGET)
+	ro, err := unix.IoctlGetUint32(int(d.File().Fd()), unix.BLKROGET)
 	require.NoError(t, err)
-	require.Equal(t, 1, ro)
+	require.EqualValues(t, 1, ro)
 }
 
 func TestBlockSize(t *testing.T) {
 	storagetest.Kernel(t)
 	for _, size := range []int{0, 512, 1024, 4096} {
 		d := attach(t, storagetest.SparseFile(t, 1<<20), loop.Options{BlockSize: size})
-		got, err := unix.IoctlGetInt(int(d.File().Fd()), unix.BLKSSZGET)
+		got, err := unix.IoctlGetUint32(int(d.File().Fd()), unix.BLKSSZGET)
 		require.NoError(t, err)
-		require.Equal(t, max(size, 512), got)
+		require.EqualValues(t, max(size, 512), got)
 	}
 	_, err := loop.Attach(storagetest.SparseFile(t, 1<<20), loop.Options{BlockSize: 1000})
 	require.ErrorIs(t, err, unix.EINVAL)

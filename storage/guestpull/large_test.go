@@ -255,7 +255,7 @@ func guestMemory(t *testing.T) uint64 {
 	t.Helper()
 	var info unix.Sysinfo_t
 	require.NoError(t, unix.Sysinfo(&info))
-	return info.Totalram * uint64(info.Unit)
+	return uint64(info.Totalram) * uint64(info.Unit)
 }
 
 func tool(t *testing.T, name string, args ...string) {

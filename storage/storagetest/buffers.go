@@ -39,20 +39,13 @@ func reloadIntegrity(t testing.TB, c *dm.Control, info dm.Info) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(live) != 1 || live[0].Kind != "integrity" {
+	if len(live) != 1 || live[0].Target.Kind() != "integrity" {
 		return
 	}
-	same := dm.Table{{Length: live[0].Length, Target: echoed{live[0]}}}
-	if err := c.Load(info.Name, same, dm.LoadOptions{ReadOnly: info.ReadOnly}); err != nil {
+	if err := c.Load(info.Name, live, dm.LoadOptions{ReadOnly: info.ReadOnly}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Resume(info.Name); err != nil {
 		t.Fatal(err)
 	}
 }
-
-// echoed is a target as the kernel printed it.
-type echoed struct{ line dm.LiveLine }
-
-func (e echoed) Kind() string   { return e.line.Kind }
-func (e echoed) Params() string { return e.line.Params }
