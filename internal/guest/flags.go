@@ -176,7 +176,7 @@ func defaultTimeout(args []string, interactive bool) time.Duration {
 func usage(w io.Writer, fs *flag.FlagSet) {
 	fmt.Fprint(w, `usage: go tool guest [flags] CMD [ARGS…]     run CMD in a guest with its own kernel
        go tool guest [flags] -i [CMD [ARGS…]]  the same on this terminal; a shell without CMD
-       go tool guest setup                     fetch the qemu bed's kernel, name what is missing
+       go tool guest setup [NAME…]             fetch kernels into the cache: all, or those named
        go test -exec 'go tool guest' ./…       run tests in a guest
 
 Each flag can be set as GUEST_<FLAG> in the environment. Flags:
