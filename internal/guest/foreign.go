@@ -32,7 +32,7 @@ func foreignToolPackages(arch string) *unpacked {
 			b, err := bundleOf(ctx, suites, foreignPackages...)
 			return []bundle{b}, err
 		},
-		finish: func(root, _ string) error {
+		finish: func(root string) error {
 			if err := mergedUsr(root); err != nil {
 				return err
 			}
