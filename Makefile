@@ -20,8 +20,9 @@ STATIC     = CGO_ENABLED=0 $(GO)
 # Debian packages of the test beds and of the programs that tests compare with.
 PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
 
-# Debian packages of the demo's bed and of the programs that it shows a store with.
+# Debian packages of the programs that the demo shows a store with, and its kernel.
 DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
+DEMO_KERNEL   = 6.1
 
 # Bytes of layers that the demo writes: 10MB to 2.15GB.
 DEMO_SIZE  ?= 2.15GB
@@ -82,17 +83,16 @@ test: setup build ## everything on the host and on the newest kernel, and on the
 kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md
 	@$(TESTRUNS) -table docs/kernels.md kernels
 
-# One setting for all that the demo builds, so that nothing is compiled twice.
-demo: export GOEXPERIMENT = runtimesecret
+# One setting for all that is built here, so that nothing is compiled twice.
 demo: export CGO_ENABLED = 0
 demo: check-go ## a store from nothing to closed, on a kernel of its own
 	@echo 'demo: $(DEMO_SIZE) go into a store, in a guest: some two minutes, 2 GiB of memory, and as much disk as layers'
-	@echo 'demo: the first time it needs 65 MB of downloads (Debian packages: $(DEMO_PACKAGES); a kernel; Go modules), 350 MB of disk, and another minute'
+	@echo 'demo: the first time it needs 70 MB of downloads (Debian packages: $(DEMO_PACKAGES); User-Mode Linux; Go modules), 350 MB of disk, and another minute'
 	@.ci/install $(DEMO_PACKAGES)
-	@$(GUEST) setup uml-newest
+	@$(GUEST) setup uml-$(DEMO_KERNEL)
 	$(BUILD) ./cmd/trusted-store
 	$(GO) build -o bin/demo ./internal/demo
-	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -kernel $(DEMO_KERNEL) -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
 
 demo-minimal: check-go ## the demo on a Debian that has nothing else, as root: what make forgets to install fails
 	.ci/demo-minimal
