@@ -57,8 +57,8 @@ func fetch(cache string, want []*unpacked, w io.Writer) error {
 		return err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+	if err := lockAlone(lock, w); err != nil {
+		return err
 	}
 	want = slices.DeleteFunc(slices.Clone(want), func(u *unpacked) bool { return u.complete(cache) })
 	if len(want) == 0 {
@@ -76,6 +76,19 @@ func fetch(cache string, want []*unpacked, w io.Writer) error {
 		}
 	}
 	return failed
+}
+
+// lockAlone waits for another setup with the same cache, and says so.
+func lockAlone(lock *os.File, w io.Writer) error {
+	err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		fmt.Fprintln(w, "guest: waiting for another setup")
+		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	return nil
 }
 
 // fetcher holds what one run of setup has learned.

@@ -62,10 +62,11 @@ func kernelSeries(bed, arch string) string {
 	return strings.Join(list, ", ")
 }
 
-// missingKernel is the lack of a kernel in the cache, or in a directory.
+// missingKernel is the lack of a kernel in the cache. One that is not in the
+// directory that was named cannot be fetched: it is an error when it shall boot.
 func missingKernel(bed, kernel, arch string) lack {
 	if filepath.IsAbs(kernel) {
-		return lack{kernels: []string{kernel}}
+		return lack{}
 	}
 	return lack{kernels: []string{kernelID{bed, kernel, arch}.String()}}
 }
