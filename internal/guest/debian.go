@@ -115,4 +115,3 @@ func releaseMirrors(text string) []string {
 	}
 	return list
 }
-
