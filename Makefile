@@ -131,7 +131,9 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
 
-shell: setup build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+	@.ci/install $(DEMO_PACKAGES) e2fsprogs
+	@$(GUEST) setup uml-newest cryptsetup-newest
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
 
 clean: ## remove what was built here; the guests' cache stays

@@ -289,9 +289,13 @@ func TestGuestLimitsRequests(t *testing.T) {
 
 func TestGuestBedThatIsMissingFails(t *testing.T) {
 	g := newGuest(t, "qemu")
-	o := g.run(t, []string{"-kernel", t.TempDir()}, "true")
+	o := g.run(t, []string{"-cache", t.TempDir()}, "true")
 	require.Equal(t, statusFailed, o.status)
-	require.Contains(t, o.stderr, "go tool guest setup")
+	require.Contains(t, o.stderr, "go tool guest setup qemu-newest-amd64")
+	dir := t.TempDir()
+	o = g.run(t, []string{"-kernel", dir}, "true")
+	require.Equal(t, statusFailed, o.status)
+	require.Contains(t, o.stderr, "no readable kernel with its modules in "+dir)
 }
 
 func TestGuestLeavesTheHostAlone(t *testing.T) {

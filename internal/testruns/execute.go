@@ -113,7 +113,7 @@ func (r run) command(s settings, pkg string) []string {
 	words := []string{s.gotool, "test", "-json"}
 	if r.where != (place{}) {
 		through := slices.Concat(strings.Fields(s.guest), r.where.flags(), r.flags)
-		if r.where.foreign() {
+		if r.where.elsewhere() {
 			through = slices.Insert(through, 0, "env", "GOARCH=") // the tool itself is for the host
 		}
 		words = append(words, "-count=1", "-timeout", "3h", "-exec", strings.Join(through, " "))

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,23 +41,42 @@ type settings struct {
 	kernelTests, cpusTests []string
 }
 
+// choose picks the runs with these names; all without one.
+func choose(runs []run, names []string) ([]run, error) {
+	if len(names) == 0 {
+		return runs, nil
+	}
+	var chosen []run
+	for _, n := range names {
+		i := slices.IndexFunc(runs, func(r run) bool { return r.name == n })
+		if i < 0 {
+			return nil, fmt.Errorf("no run %q in the plan", n)
+		}
+		chosen = append(chosen, runs[i])
+	}
+	return chosen, nil
+}
+
 // errFailed says that the tests were run, and not all of them passed.
 var errFailed = errors.New("tests failed")
 
 // testAll carries out a plan and prints what came of it. The last line is in the
 // form that machines read.
 func testAll(ctx context.Context, s settings, args []string, table string) error {
-	if len(args) != 1 || plans[args[0]] == nil {
-		return fmt.Errorf("name one plan: test or kernels, not %q", args)
+	if len(args) == 0 || plans[args[0]] == nil {
+		return fmt.Errorf("name a plan, test or kernels, and perhaps runs of it, not %q", args)
 	}
-	runs := plans[args[0]](s)
+	runs, err := choose(plans[args[0]](s), args[1:])
+	if err != nil {
+		return err
+	}
 	results, err := execute(ctx, s, runs)
 	if err != nil {
 		return err
 	}
 	fmt.Print("\n", text(results), "\n")
 	if table != "" {
-		if err := rewrite(table, markdown(results)); err != nil {
+		if err := rewrite(table, results); err != nil {
 			return err
 		}
 	}

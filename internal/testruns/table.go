@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
-var columns = []string{"Run", "Linux", "CPU", "CPUs", "Packages", "Tests", "Passed", "Failed", "Skipped", "Seconds"}
+var columns = []string{"Run", "Linux", "CPU", "CPUs", "Packages", "Tests", "Passed", "Failed", "Skipped", "Seconds", "Date"}
 
 func (r result) cells() []string {
 	return []string{
 		r.name, r.kernel.release, r.kernel.machine, r.kernel.cpus, fmt.Sprint(r.counts.packages), fmt.Sprint(r.ran() + r.skipped),
 		fmt.Sprint(r.passed), fmt.Sprint(r.failed), fmt.Sprint(r.skipped), fmt.Sprintf("%.0f", r.seconds),
+		time.Now().UTC().Format(time.DateOnly),
 	}
 }
 
@@ -33,20 +36,27 @@ func text(results []result) string {
 	for _, r := range results {
 		fmt.Fprintln(w, strings.Join(r.cells(), "\t"))
 	}
-	w.Flush()
+	_ = w.Flush() // into memory
 	return b.String()
 }
 
-// markdown is the table for a document.
-func markdown(results []result) string {
-	var b strings.Builder
-	row := func(cells []string) { fmt.Fprintln(&b, "|", strings.Join(cells, " | "), "|") }
-	row(columns)
-	row(strings.Split(strings.Repeat("---,", len(columns)-1)+"---", ","))
-	for _, r := range results {
-		row(r.cells())
+// markdown is the table for a document. Rows of old for other runs stay.
+func markdown(old string, results []result) string {
+	row := func(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+	lines := []string{row(columns), row(slices.Repeat([]string{"---"}, len(columns)))}
+	if rows := slices.Collect(strings.Lines(old)); len(rows) > len(lines) {
+		lines = append(lines, rows[len(lines):]...)
 	}
-	return b.String()
+	for _, r := range results {
+		first := "| " + r.name + " |"
+		i := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, first) })
+		if i < 0 {
+			lines = append(lines, "")
+			i = len(lines) - 1
+		}
+		lines[i] = row(r.cells())
+	}
+	return strings.Join(lines, "")
 }
 
 // The marks are comments in the document.
@@ -55,16 +65,16 @@ const (
 	endMark   = "<!-- end of table -->\n"
 )
 
-// rewrite puts the table between the marks of a document.
-func rewrite(file, table string) error {
+// rewrite puts the results between the marks of a document.
+func rewrite(file string, results []result) error {
 	old, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	before, rest, begin := bytes.Cut(old, []byte(beginMark))
-	_, after, end := bytes.Cut(rest, []byte(endMark))
+	table, after, end := bytes.Cut(rest, []byte(endMark))
 	if !begin || !end {
 		return fmt.Errorf("%s has no lines %q and %q, between which the table goes", file, strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
 	}
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(beginMark), []byte(table), []byte(endMark), after}, nil), 0o644)
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(beginMark), []byte(markdown(string(table), results)), []byte(endMark), after}, nil), 0o644)
 }

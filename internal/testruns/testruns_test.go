@@ -6,8 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -96,25 +98,37 @@ func TestGuestOfAnotherArchitecture(t *testing.T) {
 }
 
 func TestTableIsWrittenBetweenItsMarks(t *testing.T) {
-	results := []result{{
+	one := result{
 		run: run{name: "uml-6.1"}, kernel: kernel{"6.1.176", "x86_64", "1"},
 		counts: counts{packages: 2, passed: 3, failed: 1, skipped: 4, seconds: 5.6},
-	}}
+	}
+	two := one
+	two.name = "uml-6.12"
 	file := t.TempDir() + "/kernels.md"
-	require.NoError(t, os.WriteFile(file, []byte("before\n"+beginMark+"old\n"+endMark+"after\n"), 0o644))
-	require.NoError(t, rewrite(file, markdown(results)))
+	require.NoError(t, os.WriteFile(file, []byte("before\n"+beginMark+endMark+"after\n"), 0o644))
+	head := "before\n" + beginMark +
+		"| Run | Linux | CPU | CPUs | Packages | Tests | Passed | Failed | Skipped | Seconds | Date |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+	tail := " | 6.1.176 | x86_64 | 1 | 2 | 8 | 3 | 1 | 4 | 6 | " + time.Now().UTC().Format(time.DateOnly) + " |\n"
+	require.NoError(t, rewrite(file, []result{one, two}))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, "before\n"+beginMark+
-		"| Run | Linux | CPU | CPUs | Packages | Tests | Passed | Failed | Skipped | Seconds |\n"+
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"+
-		"| uml-6.1 | 6.1.176 | x86_64 | 1 | 2 | 8 | 3 | 1 | 4 | 6 |\n"+endMark+"after\n", string(text))
+	require.Equal(t, head+"| uml-6.1"+tail+"| uml-6.12"+tail+endMark+"after\n", string(text))
+
+	one.passed = 30
+	require.NoError(t, rewrite(file, []result{one}))
+	text, err = os.ReadFile(file)
+	require.NoError(t, err)
+	changed := strings.Replace(tail, "| 8 | 3 |", "| 35 | 30 |", 1)
+	require.Equal(t, head+"| uml-6.1"+changed+"| uml-6.12"+tail+endMark+"after\n", string(text), "the row of another run stays")
+
 	require.NoError(t, os.WriteFile(file, []byte("no marks\n"), 0o644))
-	require.ErrorContains(t, rewrite(file, ""), beginMark[:10])
+	require.ErrorContains(t, rewrite(file, nil), beginMark[:10])
 }
 
 func TestOnlyPlansCanBeAskedFor(t *testing.T) {
 	require.ErrorContains(t, testAll(context.Background(), settings{}, []string{"everything"}, ""), "test or kernels")
+	require.ErrorContains(t, testAll(context.Background(), settings{}, []string{"kernels", "uml-7.0"}, ""), `"uml-7.0"`)
 }
 
 // TestNamesOfTestsExist wants each name in a plan to be that of a test.
@@ -125,8 +139,12 @@ func TestNamesOfTestsExist(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
 		tests = append(tests, m[1])
 	}
-	for _, name := range notAsked {
+	for _, name := range slices.Concat(notAsked, slowEmulated) {
 		require.Contains(t, tests, name)
+	}
+	_, list, _ := strings.Cut(strings.TrimSuffix(onEveryCPU, ")$"), "^Test(")
+	for name := range strings.SplitSeq(list, "|") {
+		require.Contains(t, tests, "Test"+name)
 	}
 	for _, r := range tight(settings{}) {
 		pattern := regexp.MustCompile(r.args[len(r.args)-1])
