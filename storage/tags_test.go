@@ -60,12 +60,13 @@ func TestTagsInMemory(t *testing.T) {
 
 // cryptsetup shows such a store, and closes what it knows of it: the mapping of the
 // data stays, until our close, and can be told as what it is.
-func TestCryptsetupClosesTagsInMemory(t *testing.T) {
-	kernel(t)
+func TestCryptsetupClosesTagsInMemory(t *testing.T) { forEachCryptsetup(t, cryptsetupClosesTagsInMemory) }
+
+func cryptsetupClosesTagsInMemory(t *testing.T, cryptsetup string) {
 	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{Tags: inMemory})
-	require.Contains(t, tool(t, "cryptsetup", "status", s.Name()), "cipher:  aes-xts-plain64")
+	require.Equal(t, status{"LUKS2", "aes-xts-plain64", 768, "keyring", "hmac(sha256)", 4096}, statusOf(t, cryptsetup, s.Name()))
 	unmountStore(t, s)
-	tool(t, "cryptsetup", "close", s.Name())
+	tool(t, cryptsetup, "close", s.Name())
 	list, err := storage.List(t.Context())
 	require.NoError(t, err)
 	require.Len(t, list, 1)
