@@ -90,7 +90,6 @@ test: setup build ## everything: on the host, under User-Mode Linux, under QEMU 
 	done
 
 # One setting for all that the demo builds, so that nothing is compiled twice.
-demo: export GOEXPERIMENT = runtimesecret
 demo: export CGO_ENABLED = 0
 demo: check-go ## a store from nothing to closed, on a kernel of its own
 	@echo 'demo: $(DEMO_SIZE) go into a store, in a guest: some two minutes, 2 GiB of memory, and as much disk as layers'
