@@ -154,7 +154,7 @@ func TestSmallestDevice(t *testing.T) {
 		s := create(t, disk, opts)
 		writeFile(t, filepath.Join(s.MountPoint(), "f"), "x")
 		require.NoError(t, unix.Unmount(s.MountPoint(), 0))
-		tool(t, "e2fsck", "-fn", s.Path())
+		storagetest.CheckFilesystem(t, s.Path())
 		require.NoError(t, s.Close())
 	}
 }

@@ -82,12 +82,11 @@ func requireNoErrors(t *testing.T, log *storagetest.Log) {
 	}
 }
 
-// requireClean unmounts for a moment. e2fsck reads ahead into blocks that nobody
-// has written, which the kernel logs.
+// requireClean unmounts for a moment.
 func requireClean(t *testing.T, s *storage.Store) {
 	t.Helper()
 	unmountStore(t, s)
-	tool(t, "e2fsck", "-fn", s.Path())
+	storagetest.CheckFilesystem(t, s.Path())
 	mountStore(t, s)
 }
 

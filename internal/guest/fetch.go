@@ -25,9 +25,9 @@ type unpacked struct {
 	suites []string // that have its packages
 	// bundles are the ways to make it, the best one first.
 	bundles func(ctx context.Context, suites []*suite) ([]bundle, error)
-	// finish completes the directory root, which will be moved to dir, and
-	// fails when something is missing in it.
-	finish func(root, dir string) error
+	// finish completes the directory root, which will be moved, and fails when
+	// something is missing in it.
+	finish func(root string) error
 }
 
 // bundle is a set of packages, each with its versions, the newest one first.
@@ -160,7 +160,7 @@ func (f *fetcher) make(ctx context.Context, u *unpacked, b bundle) error {
 		}
 		fmt.Fprintln(&list, o)
 	}
-	if err := u.finish(root, dir); err != nil {
+	if err := u.finish(root); err != nil {
 		return err
 	}
 	// Documents and translations.

@@ -32,7 +32,7 @@ func foreignToolPackages(arch string) *unpacked {
 			b, err := bundleOf(ctx, suites, foreignPackages...)
 			return []bundle{b}, err
 		},
-		finish: func(root, _ string) error {
+		finish: func(root string) error {
 			if err := mergedUsr(root); err != nil {
 				return err
 			}
@@ -78,17 +78,7 @@ func foreignTree(dir string) (*tree, error) {
 	for _, d := range []string{"/root", "/tmp", "/var"} {
 		t.entries[d] = entry{mode: fs.ModeDir | 0o755}
 	}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		return t.show(path, path[len(dir):], info)
-	})
-	if err != nil {
+	if err := t.showBelow(dir); err != nil {
 		return nil, err
 	}
 	for _, f := range []string{"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"} {
@@ -101,6 +91,20 @@ func foreignTree(dir string) (*tree, error) {
 		return nil, err
 	}
 	return t, t.linkBusybox("/usr/bin/busybox", busybox)
+}
+
+// showBelow records the host's files below dir, as if that were the root.
+func (t *tree) showBelow(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return t.show(path, path[len(dir):], info)
+	})
 }
 
 // show records the host's file source at another path.

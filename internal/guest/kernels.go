@@ -79,7 +79,7 @@ func (k kernelID) packages() *unpacked {
 		return u
 	}
 	u.bundles = k.qemuBundles
-	u.finish = func(root, _ string) error {
+	u.finish = func(root string) error {
 		_, err := findKernel(root)
 		return err
 	}

@@ -65,7 +65,7 @@ func TestEncryptedEmptyDir(t *testing.T) {
 		require.Regexp(t, `Inode size:\s+128\n`, header)
 		require.Regexp(t, `Reserved block count:\s+0\n`, header)
 		require.InDelta(t, float64(live.Growth.Target/163840), float64(live.Filesystem.Inodes), 1024)
-		tool(t, "e2fsck", "-fn", live.Path)
+		storagetest.CheckFilesystem(t, live.Path)
 		s.unmountStore(t, live.DeviceNumber)
 	}
 }
