@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 
+	"github.com/trusted-store/trusted-store/internal/keyservice"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
 	"github.com/trusted-store/trusted-store/storage/protocol/stores"
@@ -284,7 +285,7 @@ func TestClientHangsUp(t *testing.T) {
 // hangUp sends a request and closes the connection before the reply.
 func hangUp(t *testing.T, socket string, req *cdh.SecureMountRequest, after time.Duration) {
 	t.Helper()
-	frame, err := requestFrame("api.SecureMountService", "SecureMount", req)
+	frame, err := keyservice.RequestFrame("api.SecureMountService", "SecureMount", req)
 	require.NoError(t, err)
 	conn, err := net.Dial("unix", socket)
 	require.NoError(t, err)
@@ -310,7 +311,7 @@ func TestNonsenseOnTheSocket(t *testing.T) {
 	s := serve(t, Options{})
 	disk, dir := storagetest.Disk(t, small), newDir(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	good, err := requestFrame("api.SecureMountService", "SecureMount", request(t, disk, dir, "x", strings.Repeat("y", 3*mib)))
+	good, err := keyservice.RequestFrame("api.SecureMountService", "SecureMount", request(t, disk, dir, "x", strings.Repeat("y", 3*mib)))
 	require.NoError(t, err)
 	for i := range 200 {
 		b := make([]byte, random.IntN(400))
@@ -322,9 +323,9 @@ func TestNonsenseOnTheSocket(t *testing.T) {
 		case 1: // cut short
 			b = append(b[:0], good[:random.IntN(len(good))]...)
 		case 2: // a true header, then noise
-			b = append([]byte{0, 0, 0, 200, 0, 0, 0, 1, typeRequest, 0}, b...)
+			b = append([]byte{0, 0, 0, 200, 0, 0, 0, 1, 1, 0}, b...)
 		case 3: // more than is allowed
-			b = append([]byte{255, 255, 255, 255, 0, 0, 0, 1, typeRequest, 0}, b...)
+			b = append([]byte{255, 255, 255, 255, 0, 0, 0, 1, 1, 0}, b...)
 		}
 		conn, err := net.Dial("unix", s.socket)
 		require.NoError(t, err)

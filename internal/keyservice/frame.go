@@ -1,4 +1,4 @@
-package securemount
+package keyservice
 
 import (
 	"context"
@@ -28,10 +28,10 @@ const (
 	maxFrame     = 4 << 20
 )
 
-// callForSecret makes one call on a socket and returns the response as it came, in
+// call makes one call on a socket and returns the response as it came, in
 // locked memory; see secretOf.
-func callForSecret(ctx context.Context, socket, service, method string, request proto.Message) (*secret.Bytes, error) {
-	frame, err := requestFrame(service, method, request)
+func call(ctx context.Context, socket, service, method string, request proto.Message) (*secret.Bytes, error) {
+	frame, err := RequestFrame(service, method, request)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,8 @@ func endedOr(ctx context.Context, err error) error {
 	return err
 }
 
-func requestFrame(service, method string, request proto.Message) ([]byte, error) {
+// RequestFrame is one call, as it goes over the socket.
+func RequestFrame(service, method string, request proto.Message) ([]byte, error) {
 	payload, err := proto.Marshal(request)
 	if err != nil {
 		return nil, err

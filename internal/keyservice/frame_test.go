@@ -1,4 +1,4 @@
-package securemount
+package keyservice
 
 import (
 	"bytes"
