@@ -126,7 +126,7 @@ func (r run) test(ctx context.Context, s settings, pkg string, out *lines) (coun
 	words := r.command(s, pkg)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.Env = append(os.Environ(), "TRUSTED_STORE_BEDS=required")
+	cmd.Env = append(append(os.Environ(), "TRUSTED_STORE_BEDS=required"), r.env...)
 	if r.where != (place{}) {
 		cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOARCH="+r.where.arch)
 	}

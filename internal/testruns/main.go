@@ -38,6 +38,7 @@ func main() {
 // settings are the same for all runs.
 type settings struct {
 	gotool, guest, disk    string
+	volume                 string // file of a disk that guests hand on
 	kernelTests, cpusTests []string
 }
 
@@ -57,6 +58,15 @@ func choose(runs []run, names []string) ([]run, error) {
 	return chosen, nil
 }
 
+// newVolume makes the file of a small disk.
+func newVolume() (string, error) {
+	f, err := os.CreateTemp("", "trusted-store-volume-*")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), errors.Join(f.Truncate(64<<20), f.Close())
+}
+
 // errFailed says that the tests were run, and not all of them passed.
 var errFailed = errors.New("tests failed")
 
@@ -66,6 +76,12 @@ func testAll(ctx context.Context, s settings, args []string, table string) error
 	if len(args) == 0 || plans[args[0]] == nil {
 		return fmt.Errorf("name a plan, test or kernels, and perhaps runs of it, not %q", args)
 	}
+	volume, err := newVolume()
+	if err != nil {
+		return err
+	}
+	defer os.Remove(volume)
+	s.volume = volume
 	runs, err := choose(plans[args[0]](s), args[1:])
 	if err != nil {
 		return err

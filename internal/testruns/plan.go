@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ type run struct {
 	args     []string // of go test
 	where    place
 	flags    []string // of the guest, beside its place
+	env      []string // of go test, beside the caller's
 	weight   int64    // CPUs of the host that it keeps busy
 }
 
@@ -105,6 +107,28 @@ func foreign(s settings, kernel, arch string, packages []string) run {
 // below are the packages that make a store, without what is built on them.
 var below = []string{"./storage", "./internal/dm", "./internal/keyring", "./internal/loop", "./internal/blockdev", "./integrity", "./cryptsetup", "./mkfs"}
 
+// formats are the packages that lay bytes out.
+var formats = []string{"./integrity", "./cryptsetup", "./mkfs", "./internal/dm"}
+
+// narrow runs tests of bytes and numbers on the host where a word has 32 bits.
+func narrow() run {
+	return run{name: "host-386", packages: formats, weight: 1, env: []string{"GOARCH=386", "CGO_ENABLED=0"}}.only("OnEveryCPU")
+}
+
+// travel carries one volume through machines of all kinds of CPUs, and back to the
+// first one.
+func travel(s settings) (runs []run) {
+	var been []string
+	for i, arch := range []string{"s390x", "amd64", "arm64", "s390x"} {
+		r := qemu(s, "6.12", arch, "2", []string{"./storage"}).only("^TestVolumeTravelsBetweenCPUs$")
+		r.name = fmt.Sprintf("travel-%d-%s", i+1, arch)
+		r.flags = []string{"-disk", s.volume}
+		r.env = []string{"TRUSTED_STORE_TRAVEL=" + strings.Join(been, ",")}
+		runs, been = append(runs, r), append(been, arch)
+	}
+	return runs
+}
+
 // plans are what can be asked for.
 var plans = map[string]func(settings) []run{
 	"test": func(s settings) []run {
@@ -117,8 +141,8 @@ var plans = map[string]func(settings) []run{
 		for _, arch := range []string{"arm64", "s390x"} {
 			runs = append(runs, foreign(s, "6.12", arch, below).only(onEveryCPU))
 		}
-		runs = append(runs, qemu(s, "newest", "amd64", "4", s.cpusTests).only("CPUs"))
-		return append(runs, tight(s)...)
+		runs = append(runs, narrow(), qemu(s, "newest", "amd64", "4", s.cpusTests).only("CPUs"))
+		return slices.Concat(runs, travel(s), tight(s))
 	},
 	"kernels": func(s settings) []run {
 		runs := []run{
@@ -126,10 +150,11 @@ var plans = map[string]func(settings) []run{
 			qemu(s, "newest", "amd64", "4", s.kernelTests),
 		}
 		runs = append(runs, tight(s)...)
-		return append(runs,
+		runs = append(runs, narrow(),
 			qemu(s, "6.12", "amd64", "4", s.kernelTests).asked(),
 			foreign(s, "6.12", "arm64", below).without(slices.Concat(notAsked, slowEmulated)),
 			foreign(s, "6.12", "s390x", below).without(slices.Concat(notAsked, slowEmulated)))
+		return append(runs, travel(s)...)
 	},
 }
 
