@@ -47,8 +47,8 @@ var mayImport = map[string][]string{
 	"internal/loop":           {},
 	"internal/secret":         {},
 	// Runs go test on many kernels, and counts.
-	"internal/testruns":       {},
-	"internal/undo":           {},
+	"internal/testruns": {},
+	"internal/undo":     {},
 }
 
 // public is what a user of the module may import, and examples with them.

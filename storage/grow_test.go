@@ -94,7 +94,7 @@ func requireClean(t *testing.T, s *storage.Store) {
 func unmountStore(t *testing.T, s *storage.Store) {
 	t.Helper()
 	err := unix.Unmount(s.MountPoint(), 0)
-	for began := time.Now(); errors.Is(err, unix.EBUSY) && time.Since(began) < 5*time.Second; {
+	for began := time.Now(); errors.Is(err, unix.EBUSY) && time.Since(began) < time.Minute; {
 		time.Sleep(time.Millisecond)
 		err = unix.Unmount(s.MountPoint(), 0)
 	}

@@ -57,22 +57,11 @@ func TestKeyIsNowhere(t *testing.T) {
 	requireNoKey(t, "kernel's log", strings.Join(log.Lines(t), "\n"))
 }
 
-// heldDisk returns a disk whose host chooses when it answers.
-func heldDisk(t *testing.T) *storagetest.Faulty {
-	t.Helper()
-	host := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
-	t.Cleanup(func() {
-		host.Set(t)
-		closeAllAfterFailure(t)
-	})
-	return host
-}
-
 // launchHeld starts the program and waits until it is at work on the disk, which does
 // not answer it.
 func launchHeld(t *testing.T, host *storagetest.Faulty, args ...string) *process {
 	t.Helper()
-	host.Set(t, storagetest.Fault{Kind: storagetest.Slow, Delay: storagetest.UntilSet})
+	host.Hold(t)
 	p := launch(t, args...)
 	host.AwaitHeld(t)
 	return p
