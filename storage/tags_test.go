@@ -60,7 +60,9 @@ func TestTagsInMemory(t *testing.T) {
 
 // cryptsetup shows such a store, and closes what it knows of it: the mapping of the
 // data stays, until our close, and can be told as what it is.
-func TestCryptsetupClosesTagsInMemory(t *testing.T) { forEachCryptsetup(t, cryptsetupClosesTagsInMemory) }
+func TestCryptsetupClosesTagsInMemory(t *testing.T) {
+	forEachCryptsetup(t, cryptsetupClosesTagsInMemory)
+}
 
 func cryptsetupClosesTagsInMemory(t *testing.T, cryptsetup string) {
 	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{Tags: inMemory})
