@@ -22,11 +22,13 @@
 // # What is checked
 //
 // The digests of manifest, config and every layer, and the diff_id of what each
-// unpacks to. Refused with [ErrRejected] are names outside of the layer, hard
+// unpacks to. Whether a document is an image or a list of images is told by its own
+// bytes, not by what a registry calls it; one that could be both is refused. Refused with [ErrRejected] are names outside of the layer, hard
 // links out of it, manifests and configs of more than 4 MiB, zstd windows above 32
 // MiB. What layers unpack to is bounded by the size of the store: [ErrNoRoom]. A
-// registry that says nothing for 30 seconds, breaks off, or leads from TLS to
-// plain http is left: [ErrRegistry]. After any of these nothing of the pull is on
+// registry that says nothing for 30 seconds, breaks off again and again, leads from
+// TLS to plain http, or from elsewhere to what only this guest can reach is left:
+// [ErrRegistry]. After any of these nothing of the pull is on
 // the store.
 //
 // A name with a tag is what the registry says it is. A name with a digest is
@@ -38,6 +40,18 @@
 // kernel's overlay. Attributes that the store's filesystem does not have are left
 // out, too; ext4 has them all.
 //
+// # Registries
+//
+// Of a list, also in lists, the image is taken that containerd takes: see package
+// github.com/containerd/platforms. A busy registry is asked again, and the rest of a
+// layer whose connection broke is asked for. Plain http is for the registry that the
+// caller named so, and for what it leads to within its own kind of place (this
+// machine, a private network, the internet). Addresses are looked at when they are
+// dialled; what a proxy connects to is the proxy's to check.
+//
+// Credentials are those of the smallest part of the registry that the image is in.
+// They go to the registry and to the token service that it names, nowhere else.
+//
 // # Mounts
 //
 // An image is mounted without nodev and nosuid, as agents do: what a container may
@@ -48,7 +62,7 @@
 // Calls on one [Images] run at the same time and share layers that are under way.
 // Another process, or another Images of the same directory, waits until they are
 // through. It needs root and, for bundles, overlay in the kernel. It runs no other
-// program.
+// program but credential helpers that [Options] names.
 //
 // Sizes are bytes. Errors are [storage.Error].
 package guestpull
