@@ -135,7 +135,9 @@ var plans = map[string]func(settings) []run{
 		runs := []run{{name: "host", packages: []string{"./..."}, weight: 2}, uml(s, everyday)}
 		for _, kernel := range []string{"6.1", "6.12", "newest"} {
 			if kernel != everyday {
-				runs = append(runs, uml(s, kernel).asked())
+				r := uml(s, kernel).asked()
+				r.packages = below
+				runs = append(runs, r)
 			}
 		}
 		for _, arch := range []string{"arm64", "s390x"} {
