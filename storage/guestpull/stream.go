@@ -26,6 +26,7 @@ type compressed struct {
 	read     int64
 	plain    int64         // bytes that it unpacked to so far
 	waited   time.Duration // for the network
+	failed   error         // why reading ended; decompressors may say something else
 }
 
 // idleBytes is what of a layer may be read and come to nothing, beside an eighth
@@ -35,7 +36,10 @@ const idleBytes = 4 << 20
 func (c *compressed) Read(p []byte) (int, error) {
 	n, err := c.next(p)
 	if c.read > idleBytes+c.plain+c.plain/8 {
-		return 0, noProgress(c.read, c.plain)
+		n, err = 0, noProgress(c.read, c.plain)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.failed = err
 	}
 	return n, err
 }
@@ -109,7 +113,11 @@ func (u *plain) Read(p []byte) (int, error) {
 		u.hash.Hash().Write(p[:n])
 	}
 	u.took += time.Since(began)
-	if err != nil && !errors.Is(err, io.EOF) && kindOf(err) == nil {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+	case u.compressed.failed != nil:
+		err = u.compressed.failed
+	case kindOf(err) == nil:
 		err = refuse(ErrRejected, "", "it does not decompress: %w", err)
 	}
 	return n, err
