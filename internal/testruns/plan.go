@@ -163,9 +163,9 @@ var plans = map[string]func(settings) []run{
 // tight are loads on guests that have next to no memory.
 func tight(s settings) []run {
 	var runs []run
-	for _, load := range []string{"FourCPUsWhileGrowing", "TagsUnderPressure"} {
+	for i, load := range []string{"FourCPUsWhileGrowing", "TagsUnderPressure"} {
 		r := qemu(s, "newest", "amd64", "4", []string{"./storage"}).only(load)
-		r.name += "-320M"
+		r.name += fmt.Sprintf("-320M-%d", i+1)
 		r.flags = []string{"-mem", "320M", "-disk", "6G"}
 		runs = append(runs, r)
 	}
