@@ -88,8 +88,8 @@ func parseIntegrity(params []byte) (t Integrity, err error) {
 		w.fail("no size of a tag")
 	}
 	mode := w.next()
-	if len(mode) != 1 {
-		w.fail("mode %q, want one letter", mode)
+	if len(mode) != 1 || mode[0] < 'A' || mode[0] > 'Z' {
+		w.fail("mode %q, want one capital letter", mode)
 		return Integrity{}, w.err
 	}
 	t.Mode = mode[0]
