@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -40,12 +39,13 @@ Layers that the store has are not pulled again. When it fails or is interrupted
 nothing of it is left on the store. Statuses of its own: 3 something of the image
 is not what its digest says, or what no image may hold; 7 no room on the store.`,
 		Example: `  trusted-guest pull registry.example/app:1
-  trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json
-  trusted-guest pull registry.example/team/app:1 --auth kbs:///default/credentials/registry`,
+  trusted-guest pull registry.example/app:1 --bundle /run/kata-containers/app
+  trusted-guest pull registry.example/app:1 --auth ~/.docker/config.json
+  trusted-guest pull registry.example/app:1 --auth kbs:///default/auth/app`,
 		Args: cli.Needs("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			bars := a.layerBars()
-			opts.Logger, pull.Progress = cli.Logger(a.err, slog.LevelWarn), bars.report
+			opts.Logger, pull.Progress = cli.Logger(a.err, cli.Level(a.verbose, a.quiet)), bars.report
 			image, err := guestpull.New(store, opts).Pull(c.Context(), args[0], pull)
 			bars.end()
 			if err != nil {
@@ -70,7 +70,7 @@ func addRegistryFlags(c *cobra.Command, opts *guestpull.Options) {
 	flags.StringVar(&opts.AuthFile, "auth", "", "docker config or containers' auth.json `FILE` with credentials, or a resource kbs:///… of the guest's key service")
 	flags.StringArrayVar(&opts.CredentialHelpers, "credential-helper", nil, "run docker-credential-`NAME` where that file names it; may be given more than once")
 	flags.BoolVar(&opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
-	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
+	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for this `TIME` (default 30s)")
 }
 
 func addStoreFlag(c *cobra.Command, store *string) {

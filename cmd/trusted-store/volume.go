@@ -11,7 +11,7 @@ import (
 
 func (a *app) volume() *cobra.Command {
 	c := &cobra.Command{
-		Use: "volume", Short: "Host side: make a backing file, attach it as a block device, write manifests",
+		Use: "volume", Short: "Make a file for a volume, attach it, write manifests",
 		RunE: cli.SubcommandNeeded,
 	}
 	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach(), a.volumeManifest())
@@ -64,7 +64,9 @@ func (a *app) volumeDetach() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach DEVICE|FILE",
 		Short: "Detach the loop device; the file stays",
-		Args:  cli.Needs("DEVICE or FILE"),
+		Example: `  trusted-store volume detach /dev/loop0
+  trusted-store volume detach /var/lib/trusted.img`,
+		Args: cli.Needs("DEVICE or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := storage.DetachBacking(args[0]); err != nil {
 				return err
