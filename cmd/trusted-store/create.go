@@ -48,7 +48,7 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
 				opts.Overwrite = storage.OverwriteAnything
 			}
 			if common.key != "" {
-				key, err := a.key(common.key)
+				key, err := a.key(c.Context(), common.key)
 				if err != nil {
 					return err
 				}

@@ -61,12 +61,12 @@ opens it already. The two may not both come from standard input.`,
 			if present == "-" && added == "-" {
 				return cli.UsageErrorf(c, "--key and --new-key cannot both be standard input")
 			}
-			key, err := a.key(present)
+			key, err := a.key(c.Context(), present)
 			if err != nil {
 				return err
 			}
 			defer key.Wipe()
-			newKey, err := a.key(added)
+			newKey, err := a.key(c.Context(), added)
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ key that leaked is undone by a new volume only.`,
 			if present == "" {
 				return cli.UsageErrorf(c, "--key is missing: a key that stays")
 			}
-			key, err := a.key(present)
+			key, err := a.key(c.Context(), present)
 			if err != nil {
 				return err
 			}

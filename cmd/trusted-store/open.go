@@ -43,7 +43,7 @@ a device without a header that we accept is an error.`,
 			if common.key == "" {
 				return cli.UsageErrorf(c, "--key is missing: an existing volume needs its key")
 			}
-			key, err := a.key(common.key)
+			key, err := a.key(c.Context(), common.key)
 			if err != nil {
 				return err
 			}

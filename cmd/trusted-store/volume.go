@@ -26,6 +26,9 @@ func (a *app) volumeCreate() *cobra.Command {
 		Example: "  trusted-store volume create /var/lib/trusted.img --size 2500MiB",
 		Args:    cli.Needs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if size > storage.BlockSize {
+				size -= size % storage.BlockSize
+			}
 			if err := storage.CreateBacking(args[0], int64(size)); err != nil {
 				return err
 			}
@@ -36,7 +39,7 @@ func (a *app) volumeCreate() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().Var(&size, "size", "size of the file; 2500MiB are 2500·2^20 bytes, 2500MB are 2500·10^6")
+	c.Flags().Var(&size, "size", "size of the file, rounded down to blocks of 4096 bytes; 2500MiB are 2500·2^20 bytes, 2500MB 2500·10^6")
 	return c
 }
 
