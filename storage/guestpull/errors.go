@@ -25,6 +25,8 @@ var (
 	// ErrUnauthorized: the registry wants other credentials, or those that it is to
 	// be sent cannot be had.
 	ErrUnauthorized = errors.New("unauthorized")
+	// ErrBlocked: the configuration does not allow this image, or this registry.
+	ErrBlocked = errors.New("blocked")
 	// ErrRegistry: the registry cannot be reached, fails, stalls or broke off.
 	ErrRegistry = errors.New("registry failed")
 )
@@ -65,7 +67,7 @@ var hints = map[error]string{
 }
 
 // ours are kinds that something below chose already.
-var ours = []error{ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
+var ours = []error{ErrBlocked, ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
 	storage.ErrInvalid, storage.ErrBusy, storage.ErrNotSupported}
 
 // kinds maps what the packages below return to ours, the first match wins.

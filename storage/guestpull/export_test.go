@@ -24,12 +24,12 @@ func Fetch(ctx context.Context, name string, o Options) (f *Fetched, err error) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRegistry(ref, o)
+	places, err := newRegistries(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
-	m, err := resolve(ctx, r, ref, o.Platform)
+	defer places.close()
+	r, m, err := places.resolve(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func CredentialOf(ctx context.Context, name string, o Options) (text, hint strin
 	if err != nil {
 		return "", "", err
 	}
-	r, err := newRegistry(ref, o)
+	r, err := newRegistry(endpoint{ref: ref}, o)
 	if err != nil {
 		return "", "", err
 	}

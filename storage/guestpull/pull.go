@@ -81,17 +81,18 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err := p.im.checkBundle(p.opts.Bundle); err != nil {
 		return nil, err
 	}
-	if p.registry, err = newRegistry(ref, p.im.opts); err != nil {
+	places, err := newRegistries(ctx, ref, p.im.opts)
+	if err != nil {
 		return nil, err
 	}
-	defer p.registry.close()
+	defer places.close()
 	p.step = "open store"
 	if err := p.im.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer p.im.end()
 	p.step = "ask registry"
-	if p.manifest, err = resolve(ctx, p.registry, ref, p.im.opts.Platform); err != nil {
+	if p.registry, p.manifest, err = places.resolve(ctx, p.im.opts); err != nil {
 		return nil, err
 	}
 	p.step = "pull layers"
@@ -139,7 +140,7 @@ func (p *pull) pullAtOnce(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, unix.Close(p.store)) }()
 	p.budgets = newBudgets(room, hint)
 	n := len(p.manifest.layers)
-	p.slots = make(chan struct{}, parallel)
+	p.slots = make(chan struct{}, p.im.opts.ParallelLayers)
 	p.dirs, p.layers, p.claims = make([]int, n), make([]Layer, n), map[digest.Digest]*layer{}
 	for range n {
 		p.ready = append(p.ready, make(chan struct{}))
