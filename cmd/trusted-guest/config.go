@@ -14,6 +14,8 @@ type registryFlags struct {
 	opts       guestpull.Options
 	config     string
 	registries string
+	policy     string
+	signatures string
 }
 
 func (f *registryFlags) add(c *cobra.Command) {
@@ -22,6 +24,8 @@ func (f *registryFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.opts.AuthFile, "auth", "", "docker config or containers' auth.json `FILE` with credentials, or a resource kbs:///… of the guest's key service")
 	flags.StringArrayVar(&f.opts.CredentialHelpers, "credential-helper", nil, "run docker-credential-`NAME` where that file names it; may be given more than once")
 	flags.StringVar(&f.registries, "registries-conf", "", "registries.conf `FILE` (version 2) with mirrors, or a resource kbs:///…")
+	flags.StringVar(&f.policy, "policy", "", "containers' policy.json `FILE`, or a resource kbs:///…: which images are allowed, and whose signatures they need")
+	flags.StringVar(&f.signatures, "signatures", "", "`FILE` as of containers' registries.d, or a resource kbs:///…: where simple signatures are")
 	flags.StringVar(&f.opts.CertDir, "cert-dir", "", "`DIR` of certificates as containers' certs.d: HOST:PORT/*.crt to trust, *.cert with *.key to show")
 	flags.BoolVar(&f.opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
 	flags.DurationVar(&f.opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
@@ -32,7 +36,7 @@ func (f *registryFlags) add(c *cobra.Command) {
 // for the store when no flag names one.
 func (f *registryFlags) options(c *cobra.Command, store *string, log *slog.Logger) (guestpull.Options, error) {
 	o := f.opts
-	o.Logger, o.Registries.URI = log, f.registries
+	o.Logger, o.Registries.URI, o.Policy.URI, o.Signatures.URI = log, f.registries, f.policy, f.signatures
 	if f.config == "" {
 		return o, nil
 	}

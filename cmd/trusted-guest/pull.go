@@ -89,10 +89,21 @@ func (a *app) printPulled(image *guestpull.Image) error {
 	}
 	fmt.Fprintf(a.out, "%s\n  digest:  %s\n  layers:  %d, of which %d were pulled\n  files:   %s\n",
 		image.Name, image.Digest, len(image.Layers), pulled, humanize.IBytes(uint64(bytes)))
+	a.printVerified(image.Verified)
 	if image.RootFS != "" {
 		fmt.Fprintf(a.out, "  mounted: %s\n", image.RootFS)
 	}
 	return nil
+}
+
+func (a *app) printVerified(all []guestpull.Verified) {
+	for _, v := range all {
+		fmt.Fprintf(a.out, "  policy:  %s, scope %s", v.Requirement, v.Scope)
+		if v.Key != "" {
+			fmt.Fprintf(a.out, ": key %s, %s", v.Key, v.Name)
+		}
+		fmt.Fprintln(a.out)
+	}
 }
 
 func (a *app) encode(v any) error {

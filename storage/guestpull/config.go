@@ -27,6 +27,10 @@ type imageSection struct {
 	Parallel          int            `toml:"max_concurrent_layer_downloads_per_image"`
 	Credentials       string         `toml:"authenticated_registry_credentials_uri"`
 	AnonymousFallback bool           `toml:"anonymous_fallback_on_unauthorized"`
+	PolicyURI         string         `toml:"image_security_policy_uri"`
+	Policy            string         `toml:"image_security_policy"`
+	SignaturesURI     string         `toml:"sigstore_config_uri"`
+	Signatures        string         `toml:"sigstore_config"`
 	RegistriesURI     string         `toml:"registry_configuration_uri"`
 	Registries        map[string]any `toml:"registry_config"`
 	RootCertificates  []string       `toml:"extra_root_certificates"`
@@ -72,9 +76,9 @@ func (c *Config) check(meta toml.MetaData) error {
 	if n := c.image.Parallel; meta.IsDefined("image", parallel) && n < 1 {
 		return refuse(storage.ErrInvalid, "", "%s is %d: expected 1 to %d", parallel, n, maxParallel)
 	}
-	for _, policy := range []string{"image_security_policy_uri", "image_security_policy", "sigstore_config_uri", "sigstore_config"} {
-		if meta.IsDefined("image", policy) {
-			return refuse(storage.ErrNotSupported, "", "%s: policies are not enforced here", policy)
+	for _, policy := range []string{"image_security_policy_uri", "image_security_policy"} {
+		if meta.IsDefined("image", policy) && c.image.PolicyURI == "" && c.image.Policy == "" {
+			return refuse(storage.ErrInvalid, "give a policy, or leave the key out", "%s is empty", policy)
 		}
 	}
 	return nil
@@ -103,6 +107,12 @@ func (c *Config) Apply(o *Options) error {
 			return err
 		}
 		o.Registries = Source{URI: i.RegistriesURI, Text: text}
+	}
+	if !o.Policy.Given() {
+		o.Policy = Source{URI: i.PolicyURI, Text: []byte(i.Policy)}
+	}
+	if !o.Signatures.Given() {
+		o.Signatures = Source{URI: i.SignaturesURI, Text: []byte(i.Signatures)}
 	}
 	if o.Proxy == nil && i.Proxy != nil {
 		o.Proxy = &Proxy{HTTPS: i.Proxy.HTTPS, HTTP: i.Proxy.HTTP, No: i.Proxy.No}

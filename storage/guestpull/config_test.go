@@ -257,6 +257,8 @@ func TestConfig(t *testing.T) {
 	require.Equal(t, 5, o.ParallelLayers)
 	require.Equal(t, "kbs:///default/credential/test", o.AuthFile)
 	require.Equal(t, "kbs:///default/registry-configuration/test", o.Registries.URI)
+	require.Equal(t, "kbs:///default/security-policy/test", o.Policy.URI)
+	require.Equal(t, "kbs:///default/sigstore-config/test", o.Signatures.URI)
 	require.Equal(t, &guestpull.Proxy{HTTPS: "http://127.0.0.1:5432", HTTP: "http://127.0.0.1:5433", No: "192.168.0.1,localhost"}, o.Proxy)
 	require.Len(t, o.RootCertificates, 1)
 	many, err := guestpull.ReadConfig(cdhFile(t, "[image]\nmax_concurrent_layer_downloads_per_image = 4000\n"))

@@ -37,7 +37,9 @@
 // pull is on the store.
 //
 // A name with a tag is what the registry says it is. A name with a digest is
-// that very image, whoever serves it. Signatures are not checked here.
+// that very image, whoever serves it. Who may have made it is for [Options].Policy:
+// without one nobody is asked. What the policy wants is verified before any layer is
+// asked for: [ErrBlocked].
 //
 // # Differences from the layer's archive
 //

@@ -13,6 +13,8 @@ type Fetched struct {
 	Digest digest.Digest
 	Config []byte
 	Layers [][]byte // as they come
+	// Verified is what the policy said.
+	Verified []Verified
 }
 
 // Fetch does what Pull does with a registry, without a store: the tests of that part
@@ -33,7 +35,7 @@ func Fetch(ctx context.Context, name string, o Options) (f *Fetched, err error) 
 	if err != nil {
 		return nil, err
 	}
-	f = &Fetched{Digest: m.digest, Config: m.config}
+	f = &Fetched{Digest: m.digest, Config: m.config, Verified: m.verified}
 	for _, d := range m.layers {
 		body, err := r.open(ctx, d)
 		if err != nil {

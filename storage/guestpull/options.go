@@ -35,6 +35,14 @@ type Options struct {
 	RootCertificates []string
 	// Proxy is used in place of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Nil: those.
 	Proxy *Proxy
+	// Policy is containers' policy.json: which images may be pulled, and by whose
+	// keys they must be signed. It and signatures are verified before any layer is
+	// asked for. Its keys are at a path, file://PATH or kbs:///…. None: every image
+	// may be pulled.
+	Policy Source
+	// Signatures says where simple signatures are, as a file of containers'
+	// registries.d does. Those of cosign are in the registry.
+	Signatures Source
 	// PlainHTTP allows http without TLS to any registry. Without it only a
 	// registry on a loopback address is spoken to so.
 	PlainHTTP bool

@@ -19,7 +19,10 @@ type Image struct {
 	Digest digest.Digest `json:"digest"` // of its manifest
 	Layers []Layer       `json:"layers"` // the lowest first
 	RootFS string        `json:"rootfs,omitempty"`
-	Timing Timing        `json:"timing"`
+	// Verified says what the policy wanted and what met it, one for each
+	// requirement. Empty: there is no policy.
+	Verified []Verified `json:"verified,omitempty"`
+	Timing   Timing     `json:"timing"`
 }
 
 // Layer is one layer of an image, unpacked in layers/Dir of the store.
@@ -104,7 +107,7 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err := p.save(ref.String()); err != nil {
 		return nil, err
 	}
-	image = &Image{Name: ref.String(), Digest: p.manifest.digest, Layers: p.layers, Timing: p.timing.sum()}
+	image = &Image{Name: ref.String(), Digest: p.manifest.digest, Layers: p.layers, Verified: p.manifest.verified, Timing: p.timing.sum()}
 	if p.opts.Bundle != "" {
 		p.step = "mount"
 		if image.RootFS, err = p.im.mount(ctx, image.Digest, p.dirs, p.opts.Bundle); err != nil {
@@ -200,7 +203,7 @@ func (p *pull) save(name string) error {
 		for i, l := range p.layers {
 			x.Layers[p.manifest.chains[i]] = indexLayer{Dir: l.Dir, Bytes: l.Bytes}
 		}
-		x.named(p.manifest.digest, indexImage{Chains: p.manifest.chains, Config: p.manifest.config}, name)
+		x.named(p.manifest.digest, indexImage{Chains: p.manifest.chains, Config: p.manifest.config, Verified: p.manifest.verified}, name)
 	})
 	if err != nil {
 		return err
