@@ -18,6 +18,7 @@ import (
 func init() {
 	cli.ExitsWith(guestpull.ErrRejected, cli.ExitRejected)
 	cli.ExitsWith(guestpull.ErrBlocked, cli.ExitRejected)
+	cli.ExitsWith(guestpull.ErrUndecryptable, cli.ExitWrongKey)
 	cli.ExitsWith(guestpull.ErrNoRoom, cli.ExitUnsuitable)
 }
 
@@ -41,7 +42,8 @@ environment's HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR 
 Layers that the store has are not pulled again. When it fails or is interrupted
 nothing of it is left on the store. Statuses of its own: 3 something of the image
 is not what its digest says, is what no image may hold, or the configuration does
-not allow it; 7 no room on the store.`,
+not allow it; 4 a layer is encrypted, and not with a key that this guest has; 7 no
+room on the store.`,
 		Example: `  trusted-guest pull registry.example/app:1
   trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json
   trusted-guest pull registry.example/app:1 --config /run/confidential-containers/cdh.toml

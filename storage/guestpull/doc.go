@@ -75,6 +75,9 @@
 // Credentials are those of the smallest part of the registry that the image is in.
 // They go to the registry and to the token service that it names, nowhere else.
 //
+// Encrypted layers are decrypted with keys of the guest's key provider, by package
+// containers/ocicrypt, which keeps them in ordinary memory while it does.
+//
 // # Mounts
 //
 // An image is mounted without nodev and nosuid, as agents do: what a container may

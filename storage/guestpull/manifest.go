@@ -153,7 +153,7 @@ func checkLayer(l ocispec.Descriptor, diffID digest.Digest) error {
 	if l.Size < 0 {
 		return refuse(ErrRejected, "", "layer %s has %d bytes", l.Digest, l.Size)
 	}
-	if strings.HasSuffix(l.MediaType, "+encrypted") || !strings.Contains(l.MediaType, ".tar") {
+	if !strings.Contains(l.MediaType, ".tar") {
 		return refuse(storage.ErrNotSupported, "", "layer %s is of type %s, which is not unpacked here", l.Digest, quote(l.MediaType))
 	}
 	return nil

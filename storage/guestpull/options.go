@@ -14,8 +14,9 @@ type Options struct {
 	// credentials. The entry for the smallest part of the registry that the image
 	// is in counts. Empty: anonymous.
 	AuthFile string
-	// KeyService is the socket of the guest's GetResourceService, for an AuthFile
-	// kbs://…. Empty: there is none.
+	// KeyService is the socket of the guest's GetResourceService, for what is named
+	// kbs://…, and of its KeyProviderService, for layers that are encrypted (ocicrypt)
+	// with a key provider. Empty: there is none.
 	KeyService string
 	// CredentialHelpers are those of the helpers that AuthFile names, without
 	// docker-credential- before it, that may be run. Nil: none.
