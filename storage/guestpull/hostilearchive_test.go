@@ -98,6 +98,16 @@ func (a *hostileArchive) some() {
 	case 6: // the whole of what a name may be, through links
 		a.pax("path", strings.Repeat(a.component()+"/", a.r.IntN(2100))+"f")
 		a.one("f")
+	case 7: // through a link, or a name of a link
+		link := a.component()
+		(&header{kind: tar.TypeSymlink, name: link, link: a.names[a.r.IntN(len(a.names))], mode: 0o777}).to(&a.rawArchive)
+		for range a.r.IntN(4) {
+			a.one(link + "/" + a.component())
+		}
+	case 8: // as much as there may be, or more
+		for i := range a.r.IntN(1 + 1<<a.r.IntN(10)) {
+			a.entry(tar.TypeReg, fmt.Sprint(i), 4000, make([]byte, 4000))
+		}
 	default:
 		a.one(a.name())
 	}
