@@ -43,6 +43,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
 		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		ephemeral: opts.Key == nil,
 	}
 	c.setDefaults()
 	return c
@@ -56,7 +57,7 @@ func (c *creation) steps() []step {
 		{"clear device", c.clearDevice},
 	}
 	if c.opts.Tags.Place == TagsInMemory {
-		steps = append(steps, step{"make tag memory", c.makeTagMemory}, step{"map data", c.mapData})
+		steps = append(steps, step{"make tag memory", c.makeTagMemory})
 	}
 	if c.integrity != NoIntegrity {
 		steps = append(steps, step{"format integrity layer", c.formatIntegrity})
@@ -106,13 +107,12 @@ func (c *creation) planFilesystem() (*mkfs.Layout, error) {
 	return mkfs.Plan(c.bytes(), c.mkfsOptions())
 }
 
-// plan lays the integrity layer out. An ephemeral volume dies with the guest:
-// what a journal would be good for, it does not need.
+// plan lays the integrity layer out. An ephemeral volume dies with the guest.
 func (c *creation) plan() error {
-	c.mode, c.sectors = integrity.Journaled, c.dev.sectors()-dataSector
+	c.sectors = c.dev.sectors() - dataSector
 	journal := integrity.DefaultJournal
-	if c.opts.Key == nil {
-		c.mode, journal = integrity.Direct, integrity.MinimalJournal
+	if c.ephemeral {
+		journal = integrity.MinimalJournal
 	}
 	if c.opts.Tags.Place == TagsInMemory {
 		return c.planSeparate()

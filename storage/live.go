@@ -11,16 +11,18 @@ import (
 	"github.com/google/uuid"
 	"github.com/moby/sys/mountinfo"
 
+	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
 // The kernel's UUIDs of the mappings begin like this; the volume's UUID without
 // dashes follows, then the name. The first two are libcryptsetup's, which is how
-// its tools and ours know each other's mappings. It has none like the third.
+// its tools and ours know each other's mappings. It has none like the third: what it
+// opens reads superblock and journal from the device.
 const (
 	cryptPrefix     = "CRYPT-LUKS2-"
 	integrityPrefix = "CRYPT-INTEGRITY-"
-	dataPrefix      = "TRUSTED-STORE-"
+	dataPrefix      = integrity.BelowPrefix
 )
 
 // live is what the kernel has of one store.
@@ -28,7 +30,7 @@ type live struct {
 	name      string
 	crypt     *layer // nil: not there
 	integrity *layer // nil: not there, as in a volume without integrity
-	data      *layer // nil: not there, as in a volume with its tags on the device
+	data      *layer // nil: not there, as in a volume without integrity, or that cryptsetup opened
 }
 
 // layer is one mapping.

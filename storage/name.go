@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"strings"
 
+	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
@@ -14,9 +15,8 @@ const NamePrefix = "encrypted_disk_"
 // cryptsetup names it.
 const integritySuffix = "_dif"
 
-// dataSuffix ends the name of the mapping below the integrity layer, where the
-// tags are not on the device.
-const dataSuffix = "_data"
+// dataSuffix ends the name of the mapping below the integrity layer's.
+const dataSuffix = integrity.BelowSuffix
 
 // randomName returns "encrypted_disk_" and five random letters or digits.
 func randomName() string {

@@ -129,6 +129,6 @@ func (o *opening) readSuperblock(context.Context) (err error) {
 }
 
 func (o *opening) reactivateIntegrity(ctx context.Context) error {
-	o.mode, o.sectors = integrity.Journaled, o.layout.ProvidedSectors
+	o.sectors = o.layout.ProvidedSectors
 	return o.activateIntegrity(ctx, integrity.Activate)
 }
