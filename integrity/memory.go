@@ -45,6 +45,9 @@ func newMemory(bytes uint64, nameOf func(fd int) (string, error)) (*memory, erro
 	}
 	// Detached by itself, and so freed, when the mapping goes.
 	d, err := loop.AttachFile(file, loop.Options{Autoclear: true})
+	if errors.Is(err, loop.ErrNotSupported) {
+		err = fmt.Errorf("%w: %w", ErrNotSupported, err)
+	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

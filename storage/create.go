@@ -16,10 +16,12 @@ import (
 // Nothing is written before every argument, the device's size and what it holds
 // are checked. After a failure, or when ctx ends, nothing that was made is left
 // but a device without a header. The header is the last thing written: a volume
-// has one only when it is whole.
+// has one only when it is whole. The integrity superblock, which lies behind it for
+// the next Open and for other tools, is never read back: the kernel has it from
+// memory.
 //
-// It needs root, and device-mapper, dm-crypt, dm-integrity, authenc and ext4 in
-// the kernel. It runs no other program.
+// It needs root, and device-mapper, dm-crypt, dm-integrity, loop devices, authenc
+// and ext4 in the kernel. It runs no other program.
 func Create(ctx context.Context, device string, opts CreateOptions) (*Store, error) {
 	c := newCreation(device, opts)
 	defer c.end()

@@ -27,7 +27,7 @@ func randomName() string {
 // 128 bytes at most, is CRYPT-INTEGRITY-, 32 digits, a dash and the layer's name.
 const maxName = 128 - len(integrityPrefix) - 32 - 1 - len(integritySuffix)
 
-// checkName accepts what is a good name for both mappings.
+// checkName accepts what is a good name for all mappings.
 func checkName(name string) error {
 	err := dm.ValidName(name)
 	if err == nil && (strings.HasPrefix(name, "-") || len(name) > maxName) {
