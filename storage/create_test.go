@@ -106,9 +106,13 @@ func TestCryptsetupKnowsOurMapping(t *testing.T) {
 	require.Regexp(t, `(?s)is active and is in use.*type: +LUKS2.*cipher: +aes-xts-plain64.*key location: keyring.*integrity: hmac\(sha256\).*sector size: +4096`, out)
 	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
 	tool(t, "cryptsetup", "close", s.Name())
-	_, err := s.Status(t.Context())
+	status, err := s.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, storage.StateIncomplete, status.State, "it does not know the mapping below")
+	require.NoError(t, s.Close())
+	_, err = s.Status(t.Context())
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	require.NoError(t, s.Close(), "closed by somebody else is closed")
+	require.NoError(t, s.Close(), "twice")
 }
 
 func TestDeviceByNumber(t *testing.T) {
