@@ -10,11 +10,22 @@ SOAK      ?= .
 DISK       = 56G
 soak: DISK = 15T
 
+# With this experiment the runtime wipes what the use of keys leaves in registers, on
+# stacks and on the heap. Tests are built as the commands are, so that they see it.
+export GOEXPERIMENT = runtimesecret
+
 # Static binaries run in every guest, whatever libraries the host has.
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+
+# Debian packages of the programs that the demo shows a store with, and its kernel.
+DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
+DEMO_KERNEL   = 6.1
+
+# Bytes of layers that the demo writes: 10MB to 2.15GB.
+DEMO_SIZE  ?= 2.15GB
 
 # Programs that docs/guest-pull.md uses, for its tests: each in a module of its own,
 # not in go.mod.
@@ -28,32 +39,17 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build generate test demo bench soak fuzz lint shell clean
+.PHONY: help check-go setup build generate test kernels demo demo-minimal bench soak fuzz lint shell clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
-	@set -e; \
-	missing=; \
-	for p in $(PACKAGES); do \
-		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
-	done; \
-	root=; \
-	if [ "$$(id -u)" != 0 ]; then if [ -t 0 ]; then root=sudo; else root='sudo -n'; fi; fi; \
-	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
-	if [ -n "$$missing" ]; then \
-		if ! command -v apt-get >/dev/null; then \
-			echo "setup: this is no Debian; install the counterparts of:$$missing" >&2; exit 1; \
-		fi; \
-		if [ -n "$$root" ] && ! command -v sudo >/dev/null; then \
-			echo "setup: as root: apt-get install --no-install-recommends$$missing" >&2; exit 1; \
-		fi; \
-		echo "setup: installing$$missing"; \
-		$$apt install -y --no-install-recommends $$missing </dev/null >/dev/null 2>&1 \
-		|| { $$apt update </dev/null && $$apt install -y --no-install-recommends $$missing </dev/null; }; \
-	fi; \
-	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
+check-go:
+	@.ci/check-go $(GO)
+
+setup: check-go ## install what the tests need and is missing (Debian packages, kernels, nydus-snapshotter, yq)
+	@.ci/install $(PACKAGES)
+	@$(GUEST) setup
 	@for m in $(HOWTO_GO); do \
 		if [ "$$(cat $(HOWTO)/versions 2>/dev/null)" = '$(HOWTO_GO)' ]; then break; fi; \
 		echo "setup: building $$m"; \
@@ -61,34 +57,45 @@ setup: ## install what the tests need and is missing (Debian packages, a kernel 
 	done
 	@echo '$(HOWTO_GO)' >$(HOWTO)/versions
 
-# With this experiment the runtime wipes what key derivations leave on stacks and
-# on the heap.
-build: ## bin/trusted-store and bin/trusted-guest, static
-	GOEXPERIMENT=runtimesecret $(STATIC) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/trusted-store ./cmd/trusted-guest
+# A clone's programs know their commit, whatever GOFLAGS says; a tarball's know it
+# from git archive.
+VCS        = $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
+
+BUILD      = $(STATIC) build $(VCS) -trimpath -ldflags '-s -w' -o bin/
+
+build: check-go ## bin/trusted-store and bin/trusted-guest, static
+	$(BUILD) ./cmd/trusted-store ./cmd/trusted-guest
 
 # A test does the same elsewhere, with OUT, and compares.
 OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
-generate: ## the Go code of the ttrpc protocols, from their .proto files
+generate: check-go ## the Go code of the ttrpc protocols, from their .proto files
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
-# The last ones are loads in guests that have next to no memory.
-test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs
-	TRUSTED_STORE_BEDS=required $(GO) test ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
-	TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
-	@if [ -n '$(CPUS_TESTS)' ]; then set -x; \
-		TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS); \
-	fi
-	@set -ex; for load in FourCPUsWhileGrowing TagsUnderPressure; do \
-		$(STATIC) test -count=1 -timeout 30m -run $$load -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage; \
-	done
+TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
 
-demo: setup build ## a store from nothing to closed, on a kernel of its own
-	$(STATIC) build -o bin/demo ./internal/demo
-	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo
+test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	@$(TESTRUNS) test
+
+kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md
+	@$(TESTRUNS) -table docs/kernels.md kernels
+
+# One setting for all that is built here, so that nothing is compiled twice.
+demo: export CGO_ENABLED = 0
+demo: check-go ## a store from nothing to closed, on a kernel of its own
+	@echo 'demo: $(DEMO_SIZE) go into a store, in a guest: some two minutes, 2 GiB of memory, and as much disk as layers'
+	@echo 'demo: the first time it needs 70 MB of downloads (Debian packages: $(DEMO_PACKAGES); User-Mode Linux; Go modules), 350 MB of disk, and another minute'
+	@.ci/install $(DEMO_PACKAGES)
+	@$(GUEST) setup uml-$(DEMO_KERNEL)
+	$(BUILD) ./cmd/trusted-store
+	$(GO) build -o bin/demo ./internal/demo
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -kernel $(DEMO_KERNEL) -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
+
+demo-minimal: check-go ## the demo on a Debian that has nothing else, as root: what make forgets to install fails
+	.ci/demo-minimal
 
 bench: setup build ## what a store costs, beside the bare ioctls and cryptsetup; BENCH_SHORT=1 takes minutes
 	$(STATIC) build -o bin/bench ./internal/bench
@@ -102,14 +109,16 @@ soak: setup build ## the long form of every test that has one: hours
 
 # A duration can end in "context deadline exceeded" without a failing input, a race
 # of Go before 1.27 (golang/go#75804); a count, such as 10000x, cannot.
-fuzz: ## each fuzz test for FUZZTIME=30s, or as many executions as FUZZTIME=10000x says
+fuzz: check-go ## each fuzz test for FUZZTIME=30s, or as many executions as FUZZTIME=10000x says
 	@failed=; for test in $$(grep -rhoE --with-filename --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/func //'); do \
 		name=$${test#*:}; set -x; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$test")" || failed="$$failed $$name"; { set +x; } 2>/dev/null; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
-lint: ## gofmt, vet and the analysers that go.mod pins
+lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	@# Whoever imports the library builds it without the experiment.
+	GOEXPERIMENT= $(GO) vet ./...
 	@# staticcheck: what is surely wrong, and what is never used.
 	$(GO) tool staticcheck ./...
 	@# errcheck: a failure that nobody looks at; .ci/errcheck.txt says which may be.
@@ -122,7 +131,9 @@ lint: ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
 
-shell: setup build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+	@.ci/install $(DEMO_PACKAGES) e2fsprogs
+	@$(GUEST) setup uml-newest cryptsetup-newest
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
 
 clean: ## remove what was built here; the guests' cache stays

@@ -5,15 +5,14 @@ import (
 	"runtime"
 
 	"golang.org/x/crypto/argon2"
-
-	"github.com/trusted-store/trusted-store/internal/secret"
 )
 
 // KDF turns a passphrase into the key of a key slot's area: [PBKDF2] or
 // [Argon2id].
 type KDF interface {
 	fmt.Stringer
-	// derive returns areaKeySize secret bytes.
+	// derive returns areaKeySize secret bytes. It leaves more of the passphrase and
+	// of them than it can wipe: call it in secret.Do.
 	derive(passphrase, salt []byte) []byte
 	// check returns an ErrKDFBounds when p does not allow these parameters.
 	check(p Profile) error
@@ -94,16 +93,8 @@ func (k Argon2id) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, `{"type":"argon2id","time":%d,"memory_kib":%d,"threads":%d}`, k.Time, k.MemoryKiB, k.Threads), nil
 }
 
-// derive cannot wipe what package argon2 leaves, the passphrase among it: hence
-// secret.Do, and a slice of our own.
 func (k Argon2id) derive(passphrase, salt []byte) []byte {
-	out := make([]byte, areaKeySize)
-	secret.Do(func() {
-		derived := argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize)
-		copy(out, derived)
-		secret.Zero(derived)
-	})
-	return out
+	return argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize)
 }
 
 func (k Argon2id) check(p Profile) error {

@@ -44,7 +44,7 @@ func (h *Header) addKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, er
 	if err := s.seal(passphrase, key); err != nil {
 		return 0, err
 	}
-	h.meta.keyslots = append(h.meta.keyslots, s)
+	h.meta.keyslots, h.meta.sizeOnly = append(h.meta.keyslots, s), false
 	return s.ID, h.advance()
 }
 
@@ -81,10 +81,12 @@ func (s *Keyslot) seal(passphrase []byte, key *VolumeKey) error {
 	if _, err := rand.Read(s.salt); err != nil {
 		return fmt.Errorf("salt of the key slot: %w", err)
 	}
-	slotKey := s.KDF.derive(passphrase, s.salt)
-	defer secret.Zero(slotKey)
-	area, err := sealArea(slotKey, key.Bytes(), s.Size)
-	s.area = area
+	var err error
+	secret.Do(func() {
+		slotKey := s.KDF.derive(passphrase, s.salt)
+		defer secret.Zero(slotKey)
+		s.area, err = sealArea(slotKey, key.Bytes(), s.Size)
+	})
 	return err
 }
 

@@ -35,7 +35,12 @@ func (h *Header) Unlock(passphrase []byte) (*VolumeKey, int, error) {
 
 // open returns the volume key that a slot holds, or nil when the passphrase is
 // not the slot's.
-func (h *Header) open(s *Keyslot, passphrase []byte) (*VolumeKey, error) {
+func (h *Header) open(s *Keyslot, passphrase []byte) (key *VolumeKey, err error) {
+	secret.Do(func() { key, err = h.openKeyslot(s, passphrase) })
+	return key, err
+}
+
+func (h *Header) openKeyslot(s *Keyslot, passphrase []byte) (*VolumeKey, error) {
 	if err := s.KDF.check(h.profile); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +19,7 @@ or name taken; 7 device not blank, too small, read-only or of a wrong size;
 func Root(name, short, long string, out, errOut io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use: name, Short: short, Long: long + "\n\n" + ExitHelp,
-		Version: Version(), SilenceErrors: true, SilenceUsage: true,
+		Version: thisBuild().String(), SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.ArbitraryArgs, RunE: SubcommandNeeded,
 	}
 	root.SetOut(out)
@@ -52,13 +51,4 @@ func SubcommandNeeded(c *cobra.Command, args []string) error {
 		err.hint = "did you mean " + c.CommandPath() + " " + strings.Join(like, " or ") + "?"
 	}
 	return err
-}
-
-// Version is that of the program, from its build.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
 }

@@ -18,23 +18,27 @@ const (
 
 // fill writes a tree as an image pull leaves it: layers/0…11 with files of
 // different sizes in nested directories, and an empty overlay. The contents do
-// not compress and are the same each time.
-func fill(dir string, total int64) error {
+// not compress and are the same each time. After each layer it calls done with
+// the layer's number, from 1 on, and the bytes of all layers so far.
+func fill(dir string, total int64, done func(layer int, written int64)) error {
 	if err := os.MkdirAll(filepath.Join(dir, "overlay"), 0o755); err != nil {
 		return err
 	}
 	source := rand.NewChaCha8([32]byte{1})
 	sizes := rand.New(source)
+	written := int64(0)
 	for layer := range layerCount {
 		root := filepath.Join(dir, "layers", fmt.Sprint(layer))
-		for left, i := total/layerCount, 0; left > 0; i++ {
-			size := min(left, 1+sizes.Int64N(fileSizes))
+		end := total * int64(layer+1) / layerCount
+		for i := 0; written < end; i++ {
+			size := min(end-written, 1+sizes.Int64N(fileSizes))
 			name := filepath.Join(root, fmt.Sprintf("usr/lib/d%d/f%d", i%64, i))
 			if err := writeFile(name, source, size); err != nil {
 				return err
 			}
-			left -= size
+			written += size
 		}
+		done(layer+1, written)
 	}
 	return syncAll(dir)
 }

@@ -7,9 +7,8 @@ import (
 
 // bed is a way to run a kernel as an ordinary process.
 type bed interface {
-	// missing names what must be installed first, as Debian packages; empty
-	// when the bed can boot.
-	missing() []string
+	// missing names what must be installed first; empty when the bed can boot.
+	missing() lack
 	// command is the process that boots the kernel of m with this program as
 	// its init. It completes s with what only the bed knows.
 	command(m *machine, s *start) (*exec.Cmd, error)
@@ -32,7 +31,7 @@ func (m *machine) disks() int { return len(m.files) - 1 }
 
 func newBed(o *options) bed {
 	if o.bed == "qemu" {
-		return &qemu{cache: o.cache, kernel: o.kernel}
+		return &qemu{cache: o.cache, kernel: o.kernel, arch: o.arch}
 	}
-	return &uml{binary: "linux.uml", modules: "/usr/lib/uml/modules"}
+	return &uml{cache: o.cache, kernel: o.kernel}
 }

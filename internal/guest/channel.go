@@ -16,7 +16,7 @@ func openChannel(name string) (*os.File, error) {
 	if strings.HasPrefix(name, "/") {
 		return openRaw(name)
 	}
-	path, err := findPort("/sys/class/virtio-ports", name, 5*time.Second)
+	path, err := findPort("/sys/class/virtio-ports", name, deviceWait)
 	if err != nil {
 		return nil, err
 	}
@@ -51,20 +51,49 @@ func makeRaw(t *unix.Termios) {
 	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
 }
 
+// deviceWait bounds how long a device may take to appear after its driver did.
+const deviceWait = 20 * time.Second
+
 // findPort waits for the virtio port of that name and returns its device.
 func findPort(class, name string, wait time.Duration) (string, error) {
+	return findDevice(class, "name", name, wait)
+}
+
+// findDisks returns the devices of disks, each named by its device or its serial
+// number.
+func findDisks(disks []string) ([]string, error) {
+	var devices []string
+	for _, d := range disks {
+		if !filepath.IsAbs(d) {
+			var err error
+			if d, err = findDisk("/sys/block", d, deviceWait); err != nil {
+				return nil, err
+			}
+		}
+		devices = append(devices, d)
+	}
+	return devices, nil
+}
+
+// findDisk waits for the disk with that serial number and returns its device.
+func findDisk(class, serial string, wait time.Duration) (string, error) {
+	return findDevice(class, "serial", serial, wait)
+}
+
+// findDevice waits for the device with that value of an attribute.
+func findDevice(class, attribute, value string, wait time.Duration) (string, error) {
 	for end := time.Now().Add(wait); ; time.Sleep(5 * time.Millisecond) {
-		names, err := filepath.Glob(filepath.Join(class, "*", "name"))
+		files, err := filepath.Glob(filepath.Join(class, "*", attribute))
 		if err != nil {
 			return "", err
 		}
-		for _, n := range names {
-			if text, err := os.ReadFile(n); err == nil && strings.TrimSpace(string(text)) == name {
-				return filepath.Join("/dev", filepath.Base(filepath.Dir(n))), nil
+		for _, f := range files {
+			if text, err := os.ReadFile(f); err == nil && strings.TrimSpace(string(text)) == value {
+				return filepath.Join("/dev", filepath.Base(filepath.Dir(f))), nil
 			}
 		}
 		if time.Now().After(end) {
-			return "", fmt.Errorf("no virtio port named %s appeared in %s", name, wait)
+			return "", fmt.Errorf("no device with the %s %s appeared in %s within %s", attribute, value, class, wait)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,10 @@ const outputGrace = 2 * time.Second
 // runCommand runs the command of s, carries its input and output, and returns
 // its exit status as a shell counts it.
 func runCommand(l *link, s *start) (int, error) {
+	path, err := lookPath(s.Args[0], s.Env)
+	if err != nil {
+		return 0, err
+	}
 	io, err := newStreams(s)
 	if err != nil {
 		return 0, err
@@ -27,7 +32,7 @@ func runCommand(l *link, s *start) (int, error) {
 	for k, from := range io.out {
 		pumps.Go(func() { pump(l, k, from) })
 	}
-	pid, err := syscall.ForkExec(s.Args[0], s.Args, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(path, s.Args, &syscall.ProcAttr{
 		Dir: s.Dir,
 		Env: s.Env,
 		Files: []uintptr{
@@ -43,6 +48,20 @@ func runCommand(l *link, s *start) (int, error) {
 	status, err := reap(pid)
 	waitFor(&pumps, outputGrace)
 	return status, err
+}
+
+// lookPath finds a program in the PATH of env, which is not init's own.
+func lookPath(name string, env []string) (string, error) {
+	for _, kv := range env {
+		path, ok := strings.CutPrefix(kv, "PATH=")
+		if !ok {
+			continue
+		}
+		if err := os.Setenv("PATH", path); err != nil {
+			return "", err
+		}
+	}
+	return exec.LookPath(name)
 }
 
 // streams are the ends of the command's standard files.

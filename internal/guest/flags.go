@@ -27,6 +27,7 @@ type options struct {
 	log         string
 	cache       string
 	kernel      string
+	arch        string
 	leaks       bool
 	interactive bool
 	args        []string
@@ -54,7 +55,8 @@ func (o *options) flagSet(w io.Writer) *flag.FlagSet {
 	fs.Var(&o.files, "file", "host `path` that the command needs in the qemu bed; separated by colons, may be repeated")
 	fs.StringVar(&o.log, "log", "", "keep the kernel's console output in this `file`")
 	fs.StringVar(&o.cache, "cache", "", "`directory` of downloaded kernels and temporary disks (default: trusted-store-guest in the user's cache)")
-	fs.StringVar(&o.kernel, "kernel", "", "`directory` with boot/vmlinuz-* and lib/modules/* for qemu (default: the one that setup put into the cache)")
+	fs.StringVar(&o.kernel, "kernel", "", "`release` to boot: 6.1, 6.12, newest, or a directory with an unpacked package (default newest; 6.12 for arm64 and s390x)")
+	fs.StringVar(&o.arch, "arch", hostArch, "`architecture` of the qemu bed's machine: amd64, arm64 or s390x")
 	fs.BoolVar(&o.leaks, "leaks", true, "fail when the command leaves a mapping, loop device, mount or key behind")
 	fs.BoolVar(&o.interactive, "i", false, "give the command this terminal; without a command: a shell")
 	return fs
@@ -116,10 +118,35 @@ func (o *options) complete() error {
 	if len(o.args) == 0 && !o.interactive {
 		return errors.New("no command given: guest [flags] CMD [ARGS…], or guest -i for a shell")
 	}
+	if err := o.chooseKernel(); err != nil {
+		return err
+	}
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout(o.args, o.interactive)
 	}
 	return o.cacheDir()
+}
+
+// defaultKernels are what boots when -kernel names nothing, for each architecture.
+var defaultKernels = map[string]string{"amd64": newest, "arm64": "6.12", "s390x": "6.12"}
+
+// chooseKernel checks -kernel, which becomes a series or an absolute path.
+func (o *options) chooseKernel() error {
+	if err := checkArch(o.bed, o.arch); err != nil {
+		return err
+	}
+	if o.kernel == "" {
+		o.kernel = defaultKernels[o.arch]
+	}
+	if _, ok := kernelSuites[kernelID{o.bed, o.kernel, o.arch}]; ok {
+		return nil
+	}
+	if info, err := os.Stat(o.kernel); err != nil || !info.IsDir() {
+		return fmt.Errorf("no kernel %q for -bed %s -arch %s: use one of %s, or a directory", o.kernel, o.bed, o.arch, kernelSeries(o.bed, o.arch))
+	}
+	var err error
+	o.kernel, err = filepath.Abs(o.kernel)
+	return err
 }
 
 func (o *options) cacheDir() error {
@@ -149,7 +176,7 @@ func defaultTimeout(args []string, interactive bool) time.Duration {
 func usage(w io.Writer, fs *flag.FlagSet) {
 	fmt.Fprint(w, `usage: go tool guest [flags] CMD [ARGS…]     run CMD in a guest with its own kernel
        go tool guest [flags] -i [CMD [ARGS…]]  the same on this terminal; a shell without CMD
-       go tool guest setup                     fetch the qemu bed's kernel, name what is missing
+       go tool guest setup [NAME…]             fetch kernels into the cache: all, or those named
        go test -exec 'go tool guest' ./…       run tests in a guest
 
 Each flag can be set as GUEST_<FLAG> in the environment. Flags:

@@ -45,12 +45,13 @@ const frameHeader = 5
 
 // start is what the guest needs to know to run one command.
 type start struct {
-	Args   []string // Args[0] is an absolute path in the host's file tree
+	Args   []string // Args[0] is an absolute path in the guest's file tree, or looked up in PATH
 	Env    []string
 	Dir    string
 	Show   []string // host paths to keep visible where a tmpfs would hide them
 	Keep   []string // host paths below which changed files are sent back
-	Disks  []string // device files of the raw disks, in order
+	Tree   string   // directory of the kernel's modules, or empty where the guest does not see it
+	Disks  []string // device files or serial numbers of the raw disks, in order
 	TTY    bool     // give the command a terminal
 	Window windowSize
 }

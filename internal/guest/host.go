@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -26,8 +27,8 @@ func runHost(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if len(o.args) == 1 && o.args[0] == "setup" {
-		if err := setup(o, stderr); err != nil {
+	if len(o.args) > 0 && o.args[0] == "setup" {
+		if err := setup(o, o.args[1:], stderr); err != nil {
 			return fail(stderr, err)
 		}
 		return 0
@@ -52,7 +53,7 @@ func fail(stderr io.Writer, err error) int {
 // it knows the command is followed by another.
 func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 	b := newBed(o)
-	if missing := b.missing(); len(missing) > 0 {
+	if missing := b.missing(); !missing.empty() {
 		return 0, errNotInstalled(o.bed, missing)
 	}
 	last := len(bootLimits) - 1
@@ -100,18 +101,27 @@ func newStart(o *options) (*start, error) {
 	if len(args) == 0 {
 		args = []string{shell()}
 	}
-	path, err := exec.LookPath(args[0])
-	if err != nil {
-		return nil, err
-	}
-	path, err = filepath.Abs(path)
+	path, err := commandPath(args[0], o.arch)
 	if err != nil {
 		return nil, err
 	}
 	s := &start{Args: append([]string{path}, args[1:]...), Dir: dir, TTY: o.interactive}
 	s.Keep = keptPaths(o, dir, os.Getenv)
-	s.Show = shownPaths(o, path, dir, s.Keep)
+	s.Show = append(shownPaths(o, path, dir, s.Keep), unpackedDir(o.cache, newCryptsetup))
 	return s, nil
+}
+
+// commandPath is the absolute path of the command. The name of one that a guest of
+// another architecture has itself is looked up there.
+func commandPath(name, arch string) (string, error) {
+	if arch != hostArch && !strings.Contains(name, "/") {
+		return name, nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 // shell is what -i starts without a command.
@@ -130,23 +140,19 @@ func finishEnv(o *options, s *start) {
 	if path == "" {
 		path = "/bin:/usr/bin"
 	}
+	if tools, ok := newToolsDir(o.cache); ok && o.arch == hostArch {
+		path += ":" + tools
+	}
 	home := os.Getenv("HOME")
 	if info, err := os.Stat(home); err != nil || !info.IsDir() {
 		home = "/root"
 	}
-	disks := ""
-	for i, d := range s.Disks {
-		if i > 0 {
-			disks += ":"
-		}
-		disks += d
-	}
 	s.Env = environ(os.Environ(), map[string]string{
-		"TRUSTED_STORE_BED":   o.bed,
-		"TRUSTED_STORE_DISKS": disks,
-		"DM_DISABLE_UDEV":     "1",
-		"TMPDIR":              "/tmp",
-		"PATH":                path + ":/usr/local/sbin:/usr/sbin:/sbin",
-		"HOME":                home,
+		"TRUSTED_STORE_BED":     o.bed,
+		"TRUSTED_STORE_MODULES": s.Tree,
+		"DM_DISABLE_UDEV":       "1",
+		"TMPDIR":                "/tmp",
+		"PATH":                  path + ":/usr/local/sbin:/usr/sbin:/sbin",
+		"HOME":                  home,
 	})
 }

@@ -102,19 +102,11 @@ func TestEnvironReplaces(t *testing.T) {
 	require.Equal(t, []string{"A=1", "B=a=b", "ODD", "TMPDIR=/tmp"}, got)
 }
 
-func TestFirstImage(t *testing.T) {
-	name, err := firstImage("linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-9-cloud-amd64\n")
-	require.NoError(t, err)
-	require.Equal(t, "linux-image-6.1.0-9-cloud-amd64", name)
-	_, err = firstImage("")
-	require.ErrorContains(t, err, "apt-get update")
-}
-
 func TestHintNamesTheCommands(t *testing.T) {
-	err := errNotInstalled("qemu", []string{"qemu-system-x86", kernelPackage})
-	require.ErrorContains(t, err, "missing qemu-system-x86 "+kernelPackage)
+	err := errNotInstalled("qemu", lack{packages: []string{"qemu-system-x86"}, kernels: []string{"qemu-newest-amd64"}})
+	require.ErrorContains(t, err, "missing qemu-system-x86 qemu-newest-amd64")
 	require.ErrorContains(t, err, "apt-get install --no-install-recommends qemu-system-x86;")
-	require.ErrorContains(t, err, "go tool guest setup")
+	require.ErrorContains(t, err, "go tool guest setup qemu-newest-amd64")
 }
 
 func TestNewestReadableKernelIsFound(t *testing.T) {
@@ -129,4 +121,11 @@ func TestNewestReadableKernelIsFound(t *testing.T) {
 	k, err := findKernel(dir)
 	require.NoError(t, err)
 	require.Equal(t, dir+"/lib/modules/6.1.0-56-cloud-amd64", k.modules)
+
+	// As Debian packs kernels from 6.19 on.
+	split := dir + "/usr/lib/modules/7.3.4+deb13-cloud-amd64"
+	writeFile(t, split+"/vmlinuz", nil)
+	k, err = findKernel(dir)
+	require.NoError(t, err)
+	require.Equal(t, &kernelFiles{release: "7.3.4+deb13-cloud-amd64", image: split + "/vmlinuz", modules: split}, k)
 }

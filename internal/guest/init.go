@@ -17,7 +17,7 @@ const (
 	envModules = "GUEST_MODULES" // file with the modules to insert, one path a line
 	envChannel = "GUEST_CHANNEL" // device of the channel to the host, or a virtio port's name
 	envLower   = "GUEST_LOWER"   // directories that show the host's file tree, separated by colons
-	envTools   = "GUEST_TOOLS"   // disk with further files of the host, or empty
+	envTools   = "GUEST_TOOLS"   // serial number of a disk with further files, or empty
 )
 
 // kernelArgs are the same in both beds: errors reach the console (so that a
@@ -92,6 +92,11 @@ func perform(l *link, s *start) result {
 	if err := configure(); err != nil {
 		return result{Failure: err.Error()}
 	}
+	disks, err := findDisks(s.Disks)
+	if err != nil {
+		return result{Failure: err.Error()}
+	}
+	s.Env = environ(s.Env, map[string]string{"TRUSTED_STORE_DISKS": strings.Join(disks, ":")})
 	before, err := mounts()
 	if err != nil {
 		return result{Failure: err.Error()}

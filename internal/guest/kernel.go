@@ -44,6 +44,7 @@ func startKernel(cmd *exec.Cmd, m *machine) (*kernel, error) {
 	defer r.Close()
 	watcher := exec.Command(m.self)
 	watcher.Args = append([]string{cmd.Path}, cmd.Args[1:]...)
+	watcher.Dir = cmd.Dir
 	watcher.Env = append(cmd.Environ(), watchMark+"="+strconv.Itoa(3+len(m.files)))
 	if m.cpuLock != nil {
 		watcher.Env = append(watcher.Env, cpuMark+"="+strconv.Itoa(m.cpu))

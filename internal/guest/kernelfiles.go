@@ -11,50 +11,37 @@ import (
 	"strings"
 )
 
-// kernelPackage is the package of the qemu bed's kernel, a name for the newest.
-const kernelPackage = "linux-image-cloud-amd64"
-
 // kernelFiles is an unpacked kernel package.
 type kernelFiles struct {
-	image   string // bzImage
+	release string
+	image   string // what QEMU boots
 	modules string // lib/modules/<release>
-}
-
-// installed finds a kernel: the directory that was asked for, else what setup
-// unpacked, else what is installed on the host.
-func (q *qemu) installed() (*kernelFiles, error) {
-	if q.kernel != "" {
-		return findKernel(q.kernel)
-	}
-	k, err := findKernel(filepath.Join(q.cache, "kernel"))
-	if err == nil {
-		return k, nil
-	}
-	if k, err := findKernel("/"); err == nil {
-		return k, nil
-	}
-	return nil, err
 }
 
 // findKernel looks for the kernel of the highest version below dir.
 func findKernel(dir string) (*kernelFiles, error) {
-	images, err := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*-cloud-amd64"))
+	modules, err := filepath.Glob(filepath.Join(dir, "lib/modules/*"))
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(images, func(a, b string) int { return slices.Compare(numbers(filepath.Base(a)), numbers(filepath.Base(b))) })
-	for _, image := range slices.Backward(images) {
-		release := strings.TrimPrefix(filepath.Base(image), "vmlinuz-")
-		for _, lib := range []string{"lib/modules", "usr/lib/modules"} {
-			modules := filepath.Join(dir, lib, release)
-			_, errModules := os.Stat(modules)
-			if f, errImage := os.Open(image); errImage == nil && errModules == nil {
+	more, err := filepath.Glob(filepath.Join(dir, "usr/lib/modules/*"))
+	if err != nil {
+		return nil, err
+	}
+	modules = append(modules, more...)
+	slices.SortStableFunc(modules, func(a, b string) int {
+		return slices.Compare(numbers(filepath.Base(b)), numbers(filepath.Base(a)))
+	})
+	for _, m := range modules {
+		release := filepath.Base(m)
+		for _, image := range []string{filepath.Join(dir, "boot/vmlinuz-"+release), filepath.Join(m, "vmlinuz")} {
+			if f, err := os.Open(image); err == nil {
 				f.Close()
-				return &kernelFiles{image: image, modules: modules}, nil
+				return &kernelFiles{release: release, image: image, modules: m}, nil
 			}
 		}
 	}
-	return nil, fmt.Errorf("no readable kernel of %s in %s", kernelPackage, dir)
+	return nil, fmt.Errorf("no readable kernel with its modules in %s", dir)
 }
 
 // numbers are the numbers in a release: 6.1.0-9 is older than 6.1.0-56.
@@ -72,16 +59,16 @@ func numbers(release string) []int {
 
 // bootTree is what the kernel needs before it sees any file of the host: init
 // and the modules, in the order in which init inserts them.
-func (k *kernelFiles) bootTree(self string) (*tree, error) {
+func (k *kernelFiles) bootTree(init, arch string) (*tree, error) {
 	modules, err := openModules(k.modules)
 	if err != nil {
 		return nil, err
 	}
-	files, err := modules.resolve(slices.Concat(qemuDrivers, storeModules))
+	files, err := modules.resolve(slices.Concat(machineTypes[arch].modules, qemuDrivers, storeModules))
 	if err != nil {
 		return nil, err
 	}
-	program, err := os.ReadFile(self)
+	program, err := os.ReadFile(init)
 	if err != nil {
 		return nil, err
 	}

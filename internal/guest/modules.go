@@ -24,9 +24,9 @@ type module struct {
 
 // storeModules are what the product and its tests need.
 var storeModules = []module{
-	{name: "overlay"},
+	{name: "overlay"}, {name: "ext4"},
 	{name: "ecb"}, {name: "cbc"}, {name: "xts"}, {name: "hmac"}, {name: "authenc"},
-	{name: "sha256_generic"},
+	{name: "sha256_generic", optional: true},
 	{name: "dm-mod"}, {name: "dm-bufio"}, {name: "dm-crypt"}, {name: "dm-integrity"},
 	{name: "loop"},
 	{name: "dm-flakey"}, {name: "dm-delay"}, {name: "dm-log-writes"}, {name: "dm-zero"},

@@ -62,9 +62,13 @@ func mountEarly() error {
 // toolsDir is where a disk with the host's tools is mounted.
 const toolsDir = "/tools"
 
-func mountTools(device string) error {
-	if device == "" {
+func mountTools(serial string) error {
+	if serial == "" {
 		return nil
+	}
+	device, err := findDisk("/sys/block", serial, deviceWait)
+	if err != nil {
+		return err
 	}
 	return mount{device, toolsDir, "romfs", unix.MS_RDONLY, ""}.at("")
 }

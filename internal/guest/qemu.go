@@ -17,31 +17,50 @@ import (
 // root is made of copies of the host's files.
 type qemu struct {
 	cache  string // where setup puts kernels, and prepared roots are kept
-	kernel string // directory of an unpacked kernel package, or empty
+	kernel string // a series, or a directory with the unpacked package
+	arch   string
 }
 
 const (
-	qemuBinary  = "qemu-system-x86_64"
 	qemuPort    = "guest"   // the channel's name among the virtio ports
 	qemuLower   = "host"    // directory of the copied files in the first root
 	qemuModules = "modules" // directory of the modules in the first root
+	toolsSerial = "tools"   // serial number of the disk with the guest's programs
 )
 
-// qemuDrivers are the modules without which nothing reaches the machine.
+// qemuDrivers are the modules without which nothing reaches any machine.
 var qemuDrivers = []module{
-	{name: "virtio_pci"}, {name: "virtio_console"}, {name: "virtio_blk"},
+	{name: "virtio_console"}, {name: "virtio_blk"},
 	{name: "virtio_rng", optional: true}, {name: "romfs"},
 }
 
-func (q *qemu) missing() []string {
-	var missing []string
-	if _, err := exec.LookPath(qemuBinary); err != nil {
-		missing = append(missing, "qemu-system-x86")
-	}
+func (q *qemu) missing() lack {
+	var l lack
 	if _, err := q.installed(); err != nil {
-		missing = append(missing, kernelPackage)
+		l = missingKernel("qemu", q.kernel, q.arch)
 	}
-	return missing
+	if t := machineTypes[q.arch]; notInstalled(t.qemu) {
+		l.packages = append(l.packages, t.debian)
+	}
+	if _, err := q.foreignTools(); err != nil {
+		l.kernels = append(l.kernels, toolsName(q.arch))
+	}
+	return l
+}
+
+// installed finds the kernel: in the directory that was asked for, else in the
+// cache.
+func (q *qemu) installed() (*kernelFiles, error) {
+	if filepath.IsAbs(q.kernel) {
+		return findKernel(q.kernel)
+	}
+	return findKernel(unpackedDir(q.cache, kernelID{"qemu", q.kernel, q.arch}.String()))
+}
+
+// notInstalled tells whether a program is missing.
+func notInstalled(program string) bool {
+	_, err := exec.LookPath(program)
+	return err != nil
 }
 
 func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
@@ -49,7 +68,7 @@ func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := hostTree()
+	base, err := q.toolsTree()
 	if err != nil {
 		return nil, err
 	}
@@ -62,55 +81,63 @@ func (q *qemu) command(m *machine, s *start) (*exec.Cmd, error) {
 		return nil, err
 	}
 	run.without(base)
-	root := filepath.Join(m.dir, "root")
-	if err := initialRoot(root, k, m.self, run); err != nil {
+	init, err := initProgram(m, q.arch)
+	if err != nil {
 		return nil, err
 	}
-	accel := m.opts.accel
-	if accel == "tcg" {
-		accel = "tcg,thread=multi"
+	root := filepath.Join(m.dir, "root")
+	if err := initialRoot(root, k, init, q.arch, run); err != nil {
+		return nil, err
 	}
-	args := []string{
-		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-machine", "q35", "-accel", accel, "-cpu", "max",
-		"-smp", fmt.Sprint(m.opts.cpus), "-m", fmt.Sprintf("%dM", uint64(m.opts.mem)>>20),
-		"-kernel", k.image, "-initrd", root,
-		"-append", strings.Join(slices.Concat([]string{
-			"console=ttyS0", "nokaslr", "mitigations=off", "rdinit=/init", initMark + "=qemu", envModules + "=/" + qemuModules + "/list",
-			envChannel + "=" + qemuPort, envLower + "=/" + qemuLower + ":" + toolsDir, envTools + "=/dev/vd" + string(rune('a'+m.disks())),
-		}, kernelArgs), " "),
+	t := machineTypes[q.arch]
+	args := t.arguments(m.opts, k.image, root, slices.Concat([]string{
+		"nokaslr", "mitigations=off", "rdinit=/init", initMark + "=qemu", envModules + "=/" + qemuModules + "/list",
+		envChannel + "=" + qemuPort, envLower + "=/" + qemuLower + ":" + toolsDir, envTools + "=" + toolsSerial,
+	}, kernelArgs))
+	// By names that stand for the device of the machine's own bus.
+	args = append(args,
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=channel,fd=3",
-		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=channel,name=" + qemuPort,
-		"-device", "virtio-rng-pci",
-	}
+		"-device", "virtio-serial", "-device", "virtserialport,chardev=channel,name="+qemuPort,
+		"-device", "virtio-rng",
+	)
 	for i := range m.disks() {
-		args = append(args, q.drive(i, m.opts)...)
-		s.Disks = append(s.Disks, "/dev/vd"+string(rune('a'+i)))
+		serial := fmt.Sprintf("raw%d", i)
+		args = append(args, attach(serial, inherited(1+i), "discard=unmap,cache=writeback"+limits(m.opts))...)
+		s.Disks = append(s.Disks, serial)
 	}
-	args = append(args, "-drive", "if=virtio,format=raw,readonly=on,file="+strings.ReplaceAll(tools, ",", ",,"))
-	return exec.Command(qemuBinary, args...), nil
+	args = append(args, attach(toolsSerial, tools, "readonly=on")...)
+	return exec.Command(t.qemu, args...), nil
 }
 
-// drive describes the i-th raw disk.
-func (q *qemu) drive(i int, o *options) []string {
-	d := fmt.Sprintf("if=virtio,format=raw,discard=unmap,cache=writeback,file=%s", inherited(1+i))
+// attach describes a disk with a serial number, by which init finds it: the order
+// in which a kernel names its disks is not that of their attachment.
+func attach(serial, file, options string) []string {
+	return []string{
+		"-drive", fmt.Sprintf("if=none,id=%s,format=raw,file=%s,%s", serial, strings.ReplaceAll(file, ",", ",,"), options),
+		"-device", fmt.Sprintf("virtio-blk,drive=%s,serial=%s", serial, serial),
+	}
+}
+
+// limits are how much a raw disk does in a second.
+func limits(o *options) string {
+	var text string
 	if o.throttle > 0 {
-		d += fmt.Sprintf(",throttling.bps-total=%d", uint64(o.throttle))
+		text += fmt.Sprintf(",throttling.bps-total=%d", uint64(o.throttle))
 	}
 	if o.iops > 0 {
-		d += fmt.Sprintf(",throttling.iops-total=%d", o.iops)
+		text += fmt.Sprintf(",throttling.iops-total=%d", o.iops)
 	}
-	return []string{"-drive", d}
+	return text
 }
 
 // toolsImage is a disk with the host's tools, kept until one of them changes.
 func (q *qemu) toolsImage(base *tree) (string, error) {
-	path := filepath.Join(q.cache, "tools-"+base.fingerprint()+".romfs")
+	path := filepath.Join(q.cache, "tools-"+q.arch+"-"+base.fingerprint()+".romfs")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	old, err := filepath.Glob(filepath.Join(q.cache, "tools-*.romfs"))
+	old, err := filepath.Glob(filepath.Join(q.cache, "tools-"+q.arch+"-*.romfs"))
 	if err != nil {
 		return "", err
 	}
@@ -122,8 +149,8 @@ func (q *qemu) toolsImage(base *tree) (string, error) {
 
 // initialRoot writes the machine's first root: init, the modules, and the files
 // of this command that are not among the tools.
-func initialRoot(path string, k *kernelFiles, self string, run *tree) error {
-	boot, err := k.bootTree(self)
+func initialRoot(path string, k *kernelFiles, init, arch string, run *tree) error {
+	boot, err := k.bootTree(init, arch)
 	if err != nil {
 		return err
 	}
@@ -157,7 +184,8 @@ const copyLimit = 16 << 20
 // caller's directory, what -file names, and the directories that results go to.
 func commandTree(s *start, o *options) (*tree, error) {
 	t := newTree()
-	if err := t.addProgram(s.Args[0]); err != nil {
+	t.arch = o.arch
+	if err := t.addCommand(s.Args[0]); err != nil {
 		return nil, err
 	}
 	if err := t.add(s.Dir); err != nil {
@@ -183,6 +211,14 @@ func commandTree(s *start, o *options) (*tree, error) {
 		}
 	}
 	return t, nil
+}
+
+// addCommand adds the command, unless it is one of the guest's own.
+func (t *tree) addCommand(path string) error {
+	if !filepath.IsAbs(path) || foreign(path, t.arch) {
+		return nil
+	}
+	return t.addProgram(path)
 }
 
 // addNamed adds a file, with the libraries that it needs, or a directory.

@@ -67,7 +67,13 @@ func (t *tree) addBusybox() error {
 	if err := t.addProgram(path); err != nil {
 		return err
 	}
-	list, err := exec.Command(path, "--list-full").Output()
+	return t.linkBusybox(path, path)
+}
+
+// linkBusybox makes the links to the guest's busybox at path; host is the one that
+// is asked for its programs.
+func (t *tree) linkBusybox(path, host string) error {
+	list, err := exec.Command(host, "--list-full").Output()
 	if err != nil {
 		return err
 	}

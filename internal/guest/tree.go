@@ -20,6 +20,7 @@ type tree struct {
 	entries  map[string]entry // by clean path
 	programs map[string]bool  // those whose libraries are in the tree
 	libs     []string         // where the dynamic linker looks
+	arch     string           // of the command's guest
 }
 
 // entry is a directory, a link, a file of the host, or a file of its own text.

@@ -13,37 +13,81 @@ import (
 // uml is a User-Mode Linux kernel: one process, native speed, one CPU. Its root
 // is the host's file tree, read-only.
 type uml struct {
-	binary  string // the kernel, found in PATH
-	modules string // directory of module trees, one for each release
+	cache  string
+	kernel string // a series, or a directory with the unpacked package
+}
+
+// umlFiles is an unpacked package of User-Mode Linux.
+type umlFiles struct {
+	dir       string
+	binary    string
+	modules   string   // the tree of the only release
+	libraries []string // where it finds its C library; none: the host's
+	preload   string   // library that it needs on new processors, or empty
 }
 
 // umlChannel is the guest's end of the channel: its second console, which is
 // wired to descriptor 3.
 const umlChannel = "/dev/tty1"
 
-func (u *uml) missing() []string {
-	_, errKernel := exec.LookPath(u.binary)
-	_, errModules := u.moduleDir()
-	if errKernel != nil || errModules != nil {
-		return []string{"user-mode-linux"}
+func (u *uml) missing() lack {
+	if _, err := u.installed(); err != nil {
+		return missingKernel("uml", u.kernel, hostArch)
 	}
-	return nil
+	return lack{}
 }
 
-// moduleDir is the module tree; the package has exactly one.
-func (u *uml) moduleDir() (string, error) {
-	dirs, err := filepath.Glob(filepath.Join(u.modules, "*", "kernel"))
+// installed finds the kernel: in the directory that was asked for, else in the
+// cache.
+func (u *uml) installed() (*umlFiles, error) {
+	if filepath.IsAbs(u.kernel) {
+		return findUML(u.kernel)
+	}
+	return findUML(unpackedDir(u.cache, kernelID{"uml", u.kernel, hostArch}.String()))
+}
+
+// findUML looks for User-Mode Linux below dir, with exactly one tree of modules.
+func findUML(dir string) (*umlFiles, error) {
+	binary := filepath.Join(dir, "usr/bin/linux.uml")
+	if _, err := os.Stat(binary); err != nil {
+		return nil, err
+	}
+	modules, err := filepath.Glob(filepath.Join(dir, "usr/lib/uml/modules/*/kernel"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if len(dirs) != 1 {
-		return "", fmt.Errorf("%d module trees in %s, expected one", len(dirs), u.modules)
+	if len(modules) != 1 {
+		return nil, fmt.Errorf("%d module trees in %s, expected one", len(modules), dir)
 	}
-	return filepath.Dir(dirs[0]), nil
+	f := &umlFiles{dir: dir, binary: binary, modules: filepath.Dir(modules[0])}
+	if _, err := findLinker(dir); err == nil && dir != "/" {
+		f.libraries = libraryPaths(dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, xstateLibrary)); err == nil {
+		f.preload = filepath.Join(dir, xstateLibrary)
+	}
+	return f, nil
+}
+
+// environ is the environment of the kernel's process.
+func (k *umlFiles) environ(home, memory string) []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + memory}
+	if len(k.libraries) > 0 {
+		env = append(env, "LD_LIBRARY_PATH="+strings.Join(k.libraries, ":"))
+	}
+	if k.preload != "" {
+		env = append(env, "LD_PRELOAD="+k.preload)
+	}
+	return env
 }
 
 func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
-	list, err := u.moduleList(m.dir)
+	k, err := u.installed()
+	if err != nil {
+		return nil, err
+	}
+	s.Tree, s.Show = k.modules, append(s.Show, k.modules)
+	list, err := k.moduleList(m.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +103,8 @@ func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
 		"con=null", "con0=null,fd:1", "con1=fd:3",
 		"uml_dir=" + m.dir,
 		"noreboot",
+		// Quicker where the kernel can do it; an older one ignores the word.
+		"seccomp=auto",
 		initMark + "=uml", envModules + "=" + list, envChannel + "=" + umlChannel, envLower + "=/",
 	}
 	args = append(args, kernelArgs...)
@@ -67,18 +113,15 @@ func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
 		args = append(args, "ubd"+letter+"="+inherited(1+i))
 		s.Disks = append(s.Disks, "/dev/ubd"+letter)
 	}
-	cmd := exec.Command(u.binary, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "TMPDIR=" + memoryDir(m.opts)}
+	cmd := exec.Command(k.binary, args...)
+	cmd.Dir = k.dir
+	cmd.Env = k.environ(m.dir, memoryDir(m.opts))
 	return cmd, nil
 }
 
 // moduleList writes the file that tells init what to insert.
-func (u *uml) moduleList(dir string) (string, error) {
-	tree, err := u.moduleDir()
-	if err != nil {
-		return "", err
-	}
-	t, err := openModules(tree)
+func (k *umlFiles) moduleList(dir string) (string, error) {
+	t, err := openModules(k.modules)
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,16 @@
-//go:build goexperiment.runtimesecret
+//go:build goexperiment.runtimesecret && (amd64 || arm64)
 
 package secret
 
 import "runtime/secret"
 
-// Do runs f and then erases the registers and the stack that it used, and each
-// of its heap allocations once the garbage collector finds it unused. It is for
-// f that call packages whose memory cannot be reached. In a program that was
-// built without GOEXPERIMENT=runtimesecret it only runs f.
+// Erases says whether [Do] erases what its function used.
+const Erases = true
+
+// Do runs f and then erases the registers and the stack that it used; until it
+// returns no goroutine is switched away from f in the middle of a computation. Its
+// heap allocations, and the registers that a signal saved meanwhile, are erased by
+// the next garbage collection that finds them unused. Goroutines that f starts are
+// not covered. Without GOEXPERIMENT=runtimesecret, and on other CPUs than amd64
+// and arm64, Do only runs f: see [Erases].
 func Do(f func()) { secret.Do(f) }

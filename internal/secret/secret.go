@@ -72,7 +72,8 @@ func Random(n int) (*Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := rand.Read(b.Bytes()); err != nil {
+	Do(func() { _, err = rand.Read(b.Bytes()) })
+	if err != nil {
 		b.Wipe()
 		return nil, fmt.Errorf("secret: random bytes: %w", err)
 	}
@@ -86,13 +87,18 @@ func Move(b []byte) (*Bytes, error) {
 	if err != nil {
 		return nil, err
 	}
-	copy(s.Bytes(), b)
+	Do(func() { copy(s.Bytes(), b) })
 	return s, nil
 }
 
 // ReadAll reads r to its end, straight into locked memory. It fails with
 // [ErrTooLong] when r holds more than limit bytes.
-func ReadAll(r io.Reader, limit int) (*Bytes, error) {
+func ReadAll(r io.Reader, limit int) (b *Bytes, err error) {
+	Do(func() { b, err = readAll(r, limit) })
+	return b, err
+}
+
+func readAll(r io.Reader, limit int) (*Bytes, error) {
 	b, err := New(min(limit, 4096))
 	if err != nil {
 		return nil, err

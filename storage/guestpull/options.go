@@ -8,16 +8,26 @@ import (
 // Options are what [New] may be told. The zero value pulls anonymously, for
 // this machine's platform, over TLS.
 type Options struct {
-	// AuthFile is a docker config (config.json) with credentials in it.
-	// Programs that it names as credential helpers are not run. Empty:
-	// anonymous.
+	// AuthFile has the credentials: a docker config (config.json) or containers'
+	// auth.json, at a path, as file://PATH, or as a resource of the guest's key
+	// service, kbs:///REPOSITORY/TYPE/TAG, which is asked when a registry wants
+	// credentials. The entry for the smallest part of the registry that the image
+	// is in counts. Empty: anonymous.
 	AuthFile string
+	// KeyService is the socket of the guest's GetResourceService, for an AuthFile
+	// kbs://…. Empty: there is none.
+	KeyService string
+	// CredentialHelpers are those of the helpers that AuthFile names, without
+	// docker-credential- before it, that may be run. Nil: none.
+	CredentialHelpers []string
 	// PlainHTTP allows http without TLS to any registry. Without it only a
 	// registry on a loopback address is spoken to so.
 	PlainHTTP bool
-	// Platform is as "linux/arm64/v8". Empty: linux on this machine's CPU.
+	// Platform is as "linux/arm64/v8"; what else runs there is taken where there
+	// is nothing better. Empty: this machine's.
 	Platform string
-	// IdleTimeout is how long a registry may be silent. 0: 30 seconds.
+	// IdleTimeout is how long a registry may be silent, and half of what it may
+	// take for one manifest. 0: 30 seconds.
 	IdleTimeout time.Duration
 	// MaxBytes bounds what the layers of one image unpack to. 0: what the store
 	// can hold, once it has grown to its device.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
-	"oras.land/oras-go/v2/registry/remote"
 )
 
 // Image is an image that is whole on the store.
@@ -49,7 +48,7 @@ type pull struct {
 	opts PullOptions
 	step string
 
-	repo          *remote.Repository
+	registry      *registry
 	manifest      *manifest
 	files, stream *budget // of what is unpacked: the files, and the archives around them
 	slots         chan struct{}
@@ -78,16 +77,17 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err := checkBundle(p.opts.Bundle); err != nil {
 		return nil, err
 	}
-	if p.repo, err = newRepository(ref, p.im.opts); err != nil {
+	if p.registry, err = newRegistry(ref, p.im.opts); err != nil {
 		return nil, err
 	}
+	defer p.registry.close()
 	p.step = "open store"
 	if err := p.im.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer p.im.end()
 	p.step = "ask registry"
-	if p.manifest, err = resolve(ctx, p.repo, ref, p.im.opts.Platform); err != nil {
+	if p.manifest, err = resolve(ctx, p.registry, ref, p.im.opts.Platform); err != nil {
 		return nil, err
 	}
 	p.step = "pull layers"
@@ -200,12 +200,13 @@ func (p *pull) download(ctx context.Context, i int, dir string) (*entries, error
 	if err := newLayerDir(dir); err != nil {
 		return nil, err
 	}
-	body, err := p.repo.Fetch(ctx, d)
+	body, err := p.registry.open(ctx, d)
 	if err != nil {
-		return nil, notWhatWasAsked(err)
+		return nil, err
 	}
 	defer body.Close()
-	return p.unpack(ctx, body, d, p.manifest.diffIDs[i], dir, func(done int64) { p.report(i, LayerPulling, done) })
+	e, err := p.unpack(ctx, body, d, p.manifest.diffIDs[i], dir, func(done int64) { p.report(i, LayerPulling, done) })
+	return e, body.discreet(err)
 }
 
 func (p *pull) report(i int, state LayerState, done int64) {
