@@ -32,8 +32,8 @@ type campaign struct {
 }
 
 const (
-	campaignSize   = 67 << 20 // a journal of 4 sections
-	campaignBlocks = 32
+	campaignSize   = 84 << 20 // a journal of 5 sections
+	campaignBlocks = 64
 	campaignName   = "campaign"
 )
 

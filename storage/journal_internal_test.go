@@ -123,9 +123,9 @@ func (j *journalOf) commit(b []byte) {
 			of := sequence
 			switch {
 			case how == 0:
-				of = (sequence + byte(j.IntN(3))) % 4 // of all four it would refuse the journal
+				of = byte(j.IntN(4))
 			case how == 1:
-				of = (sequence + byte(section/2)) % 4
+				of = byte(section+int(sequence)) % 4
 			case how == 2 && section >= from:
 				of = (sequence + 3) % 4
 			case how == 3 && section >= from && sector > 100: // cut while it was written

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/trusted-store/trusted-store/internal/dm"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
@@ -38,29 +37,6 @@ func TestKernelWithoutAFeature(t *testing.T) {
 	}
 	runs(t, exitDone, create...)
 	runs(t, exitDone, "close", "one")
-}
-
-// The superblock is in memory, behind a loop device.
-func TestKernelWithoutLoopDevices(t *testing.T) {
-	kernel(t)
-	if storagetest.Bed() != "uml" {
-		t.Skip("takes modules out of the kernel: in the bed uml only, whose modules are files that this test can put back")
-	}
-	control, err := dm.Open()
-	require.NoError(t, err)
-	defer control.Close()
-	_, err = control.Create("zeros", "")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, control.Remove(t.Context(), "zeros")) }()
-	require.NoError(t, control.Load("zeros", dm.Table{{Length: 64 << 11, Target: dm.Zero{}}}, dm.LoadOptions{}))
-	require.NoError(t, control.Resume("zeros"))
-	takeOut(t, "loop")
-	dir := filepath.Join(t.TempDir(), "made")
-	p := runs(t, exitNotSupported, "create", dm.Path("zeros"), "--mount", dir)
-	require.Equal(t, "trusted-store: create: /dev/mapper/zeros: format integrity layer: not supported by this kernel: "+
-		"kernel has no loop devices (CONFIG_BLK_DEV_LOOP, module loop)\nhint: load the module, or use a kernel that has it\n", p.stderr.String())
-	require.Empty(t, liveStores(t))
-	require.NoDirExists(t, dir)
 }
 
 // takeOut removes a module until the test ends.
