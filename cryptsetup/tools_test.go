@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
 // ForEachCryptsetup runs a test with each of the cryptsetups: the host's and the
@@ -12,7 +14,7 @@ import (
 // the cache. One that is absent is skipped, and fails the test in a bed or where
 // all beds are required.
 func ForEachCryptsetup(t *testing.T, f func(t *testing.T, cryptsetup string)) {
-	for _, name := range []string{"cryptsetup", "cryptsetup-newest"} {
+	for _, name := range storagetest.Cryptsetups() {
 		t.Run(name, func(t *testing.T) {
 			path, err := findTool(name)
 			switch {

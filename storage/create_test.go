@@ -89,7 +89,7 @@ func TestWithoutIntegrity(t *testing.T) {
 	require.Equal(t, uint64(5087232), status.Sectors)
 	require.Equal(t, []storage.Promise{storage.Confidentiality}, status.Promises)
 	require.False(t, status.IntegrityErrors.Known, "nothing detects any")
-	for _, cryptsetup := range []string{"cryptsetup", "cryptsetup-newest"} {
+	for _, cryptsetup := range storagetest.Cryptsetups() {
 		require.Regexp(t, `(?s)type: +LUKS2.*cipher: +aes-xts-plain64.*keysize: +512 .*offset: +32768 .*size: +5087232 `, tool(t, cryptsetup, "status", s.Name()))
 	}
 }

@@ -72,7 +72,7 @@ func TestStatusBesideOtherMappings(t *testing.T) {
 		{"nothing2", luks2UUID("nothing2"), ""},
 		{"not-crypt", luks2UUID("not-crypt"), "0 8 zero"},
 		{"two-lines", luks2UUID("two-lines"), "0 8 zero\n8 8 error"},
-		{"crypt-of-another-form", luks2UUID("crypt-of-another-form"), "0 8 crypt cipher_null-ecb - 0 " + storagetest.Disk(t, mib) + " 0"},
+		{"crypt-of-another-form", luks2UUID("crypt-of-another-form"), "0 8 crypt aes-xts-plain64 " + strings.Repeat("0123456789abcdef", 4) + " 0 " + storagetest.Disk(t, mib) + " 0"},
 		{"suspended", luks2UUID("suspended"), "0 8 zero"},
 		{"suspended-too", "", "0 8 zero"},
 	} {

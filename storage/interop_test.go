@@ -31,7 +31,7 @@ const interopSize = 40 * mib
 // Debian has.
 func forEachCryptsetup(t *testing.T, f func(t *testing.T, cryptsetup string)) {
 	kernel(t)
-	for _, name := range []string{"cryptsetup", "cryptsetup-newest"} {
+	for _, name := range storagetest.Cryptsetups() {
 		t.Run(name, func(t *testing.T) { f(t, storagetest.Tool(t, name)) })
 	}
 }

@@ -66,7 +66,9 @@ func TestCryptsetupClosesTagsInMemory(t *testing.T) {
 
 func cryptsetupClosesTagsInMemory(t *testing.T, cryptsetup string) {
 	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{Tags: inMemory})
-	require.Equal(t, status{"LUKS2", "aes-xts-plain64", 768, "keyring", "hmac(sha256)", 4096}, statusOf(t, cryptsetup, s.Name()))
+	shown := statusOf(t, cryptsetup, s.Name())
+	require.Equal(t, "aes-xts-plain64", shown.cipher)
+	require.Equal(t, 768, shown.keyBits)
 	unmountStore(t, s)
 	tool(t, cryptsetup, "close", s.Name())
 	list, err := storage.List(t.Context())

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"math"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,11 +26,12 @@ func kills() int {
 // it is what the next service does, not formatting it.
 func TestKilledWhileOpening(t *testing.T) {
 	kernel(t)
-	host := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
+	slow := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
+	slow.Set(t, storagetest.Fault{Kind: storagetest.Slow, Delay: 5 * time.Millisecond})
 	socket, dir := newSocket(t), filepath.Join(t.TempDir(), "store")
 	key := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(key, []byte("a key of thirty-two bytes or more"), 0o600))
-	req := request(t, host.Path(), dir)
+	req := request(t, slow.Path(), dir)
 	req.Options["key"] = "file://" + key
 	p := launch(t, socket)
 	require.NoError(t, p.mount(t, req))
@@ -38,14 +39,16 @@ func TestKilledWhileOpening(t *testing.T) {
 	p.unmount(t, dir)
 
 	req.Options["sourceType"] = "encrypted"
-	answers := p.mountUpTo(t, host, req, math.MaxInt)
-	host.Set(t)
+	began := time.Now()
+	require.NoError(t, p.mount(t, req))
+	took := time.Since(began)
 	left := map[storage.State]int{}
 	for i := range kills() {
 		p.unmount(t, dir)
-		p.mountUpTo(t, host, req, answers*(i+1)/(kills()+1))
+		client := cdh.NewSecureMountServiceClient(p.client(t))
+		go func() { _, _ = client.SecureMount(context.Background(), req) }()
+		time.Sleep(took * time.Duration(i+1) / time.Duration(kills()+1))
 		require.NoError(t, p.Process.Kill())
-		host.Set(t)
 		require.Equal(t, -1, p.end())
 		list, err := storage.List(t.Context())
 		require.NoError(t, err)
@@ -58,33 +61,7 @@ func TestKilledWhileOpening(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "kept", string(text))
 	}
-	t.Log("killed requests that take", answers, "answers of the disk left", left)
+	t.Log("killed requests that take", took, "left", left)
 	require.NotEmpty(t, left, "none was killed in the middle")
 	p.unmount(t, dir)
-}
-
-// mountUpTo makes a request and returns when the disk, which answers no more, has
-// answered so many times, or how many times it did before the reply.
-func (p *process) mountUpTo(t *testing.T, host *storagetest.Faulty, req *cdh.SecureMountRequest, answers int) (n int) {
-	t.Helper()
-	host.Hold(t)
-	client := cdh.NewSecureMountServiceClient(p.client(t))
-	replied := make(chan struct{})
-	go func() {
-		defer close(replied)
-		_, _ = client.SecureMount(context.Background(), req)
-	}()
-	over := func() bool {
-		select {
-		case <-replied:
-			return true
-		default:
-			return false
-		}
-	}
-	for host.HeldBefore(t, over) && n < answers {
-		host.Hold(t)
-		n++
-	}
-	return n
 }

@@ -2,12 +2,9 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -74,51 +71,31 @@ func heldDisk(t *testing.T) *storagetest.Faulty {
 	return host
 }
 
-// upTo lets the program go on until the disk has answered it so many times, and
-// returns how many times it did before the program ended.
-func (p *process) upTo(t *testing.T, host *storagetest.Faulty, answers int) (n int) {
-	t.Helper()
-	ended := func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
-		require.NoError(t, err)
-		return strings.Contains(string(stat), ") Z ")
-	}
-	for host.HeldBefore(t, ended) && n < answers {
-		host.Hold(t)
-		n++
-	}
-	return n
-}
-
 // Ctrl-C and what service managers send, at many moments of create.
 func TestInterruptedCreateLeavesNothing(t *testing.T) {
 	kernel(t)
-	host := heldDisk(t)
+	slow := slowDisk(t, 15*time.Millisecond)
 	dir := filepath.Join(t.TempDir(), "made", "mount")
-	create := []string{"create", host.Path(), "--name", "one", "--mount", dir}
-	host.Hold(t)
-	p := launch(t, create...)
-	answers := p.upTo(t, host, math.MaxInt)
-	require.Equal(t, exitDone, p.end())
-	host.Set(t)
+	began := time.Now()
+	runs(t, exitDone, "create", slow, "--name", "one", "--mount", dir)
+	took := time.Since(began)
 	runs(t, exitDone, "close", "one")
 	require.NoError(t, os.RemoveAll(filepath.Dir(dir)))
 
 	interrupted := 0
 	signals := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 	for i := range 8 {
-		host.Hold(t)
-		p := launch(t, create...)
-		p.upTo(t, host, answers*i/8)
-		if i%2 != 0 {
-			host.Set(t) // the signal comes some time later
-		}
+		p := launch(t, "create", slow, "--name", "one", "--mount", dir)
+		time.Sleep(took * time.Duration(i+1) / 9)
 		require.NoError(t, p.Process.Signal(signals[i%len(signals)]))
-		host.Set(t)
 		status := p.end()
 		if status == exitDone {
 			runs(t, exitDone, "close", "one")
 			require.NoError(t, os.RemoveAll(filepath.Dir(dir)))
+			continue
+		}
+		if status < 0 { // the signal was faster than the program's first line
+			require.Empty(t, liveStores(t))
 			continue
 		}
 		interrupted++
@@ -128,7 +105,6 @@ func TestInterruptedCreateLeavesNothing(t *testing.T) {
 		require.Empty(t, liveStores(t))
 		require.NoDirExists(t, filepath.Dir(dir))
 	}
-	t.Logf("%d of 8 in the middle of what takes %d answers of the disk", interrupted, answers)
 	require.GreaterOrEqual(t, interrupted, 3, "most were over before the signal")
 }
 

@@ -42,7 +42,7 @@ func parseAuthFile(text []byte) (*authFile, error) {
 	var f authFile
 	d := json.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("it is no JSON of a docker config, at byte %d", d.InputOffset())
+		return nil, fmt.Errorf("it is no JSON of a docker config, at byte %d", offsetOf(err))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something follows its JSON object")

@@ -28,13 +28,16 @@ func membersOf(text []byte, known []string) (map[string]json.RawMessage, error) 
 	d := json.NewDecoder(bytes.NewReader(text))
 	members := map[string]json.RawMessage{}
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return nil, noJSON(d)
+		return nil, noJSON(err)
 	}
 	for d.More() {
 		var raw json.RawMessage
 		name, err := d.Token()
-		if err != nil || d.Decode(&raw) != nil {
-			return nil, noJSON(d)
+		if err == nil {
+			err = d.Decode(&raw)
+		}
+		if err != nil {
+			return nil, noJSON(err)
 		}
 		key := name.(string) // as every name of a member is
 		meant := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, key) })
@@ -49,14 +52,26 @@ func membersOf(text []byte, known []string) (map[string]json.RawMessage, error) 
 	}
 	_, err := d.Token()
 	if _, end := d.Token(); err != nil || !errors.Is(end, io.EOF) {
-		return nil, noJSON(d)
+		return nil, noJSON(errors.Join(err, end))
 	}
 	return members, nil
 }
 
 // noJSON says where, and nothing of what is there.
-func noJSON(d *json.Decoder) error {
-	return refuse(ErrRejected, "", "its manifest is no JSON, at byte %d", d.InputOffset())
+func noJSON(err error) error {
+	return refuse(ErrRejected, "", "its manifest is no JSON, at byte %d", offsetOf(err))
+}
+
+func offsetOf(err error) int64 {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return syntax.Offset
+	case errors.As(err, &kind):
+		return kind.Offset
+	}
+	return 0
 }
 
 // descriptors reads no more than most of them: a few bytes each would take a hundred
@@ -73,7 +88,7 @@ func descriptors(raw json.RawMessage, what string, most int) ([]ocispec.Descript
 		}
 		var one json.RawMessage
 		if err := d.Decode(&one); err != nil {
-			return nil, noJSON(d)
+			return nil, noJSON(err)
 		}
 		parsed, err := parseDescriptor(one)
 		if err != nil {

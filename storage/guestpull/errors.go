@@ -102,7 +102,7 @@ func kindOf(err error) error {
 // faultOfLayer makes err, which ended the unpacking of a layer, the layer's
 // fault unless it is known to be somebody else's.
 func faultOfLayer(err error) error {
-	if kind := kindOf(err); errors.Is(err, context.Canceled) || kind != nil && !errors.Is(err, unix.ENOTDIR) {
+	if kind := kindOf(err); errors.Is(err, context.Canceled) || kind != nil {
 		return err
 	}
 	for _, host := range []error{unix.EIO, unix.EMFILE, unix.ENFILE, unix.EUCLEAN} {
@@ -114,4 +114,20 @@ func faultOfLayer(err error) error {
 		return refuse(ErrRejected, "", "it is no tar archive: %w", err)
 	}
 	return refuse(ErrRejected, "", "%w", err)
+}
+
+// faultOfEntry says which entry of a layer it was that failed. What the kernel
+// refuses for what the entry is, is the layer's fault.
+func faultOfEntry(h *tar.Header, err error) error {
+	if own := new(refusal); errors.As(err, &own) {
+		return err
+	}
+	err = fmt.Errorf("its entry %s: %w", quote(h.Name), err)
+	for _, fault := range []error{unix.ENOENT, unix.EEXIST, unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG,
+		unix.EINVAL, unix.EMLINK, unix.E2BIG, unix.ERANGE} {
+		if errors.Is(err, fault) {
+			return refuse(ErrRejected, "", "%w", err)
+		}
+	}
+	return err
 }

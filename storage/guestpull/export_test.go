@@ -34,15 +34,16 @@ func Fetch(ctx context.Context, name string, o Options) (f *Fetched, err error) 
 		return nil, err
 	}
 	f = &Fetched{Digest: m.digest, Config: m.config}
-	for i, d := range m.layers {
+	for _, d := range m.layers {
 		body, err := r.open(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		in := &compressed{body: body, size: d.Size, hash: d.Digest.Algorithm().Digester(), progress: func(int64) {}}
+		in := &compressed{body: body, is: d, hash: d.Digest.Algorithm().Digester(), pace: &pace{}, progress: func(int64) {},
+			plain: d.Size} // nothing is unpacked here: all of it counts
 		layer, err := io.ReadAll(in)
 		if err == nil {
-			err = in.verify(m.layers[i].Digest)
+			err = in.verify()
 		}
 		body.Close()
 		if err := body.discreet(err); err != nil {

@@ -68,7 +68,7 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		return nil, networkFailure(ctx, g.idle, err)
 	}
-	answer.Body = &guardedBody{body: answer.Body, ctx: ctx, cancel: cancel, idle: g.idle, timer: timer}
+	answer.Body = &guardedBody{body: answer.Body, ctx: ctx, cancel: cancel, idle: g.idle, timer: timer, floor: floor{idle: g.idle}}
 	return answer, nil
 }
 
@@ -131,13 +131,18 @@ type guardedBody struct {
 	cancel context.CancelCauseFunc
 	idle   time.Duration
 	timer  *time.Timer
+	floor  floor
 }
 
 func (b *guardedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(b.idle)
+	began := time.Now()
 	n, err := b.body.Read(p)
 	b.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		err = b.floor.add(n, time.Since(began))
+	case !errors.Is(err, io.EOF):
 		if context.Cause(b.ctx) == nil {
 			err = fmt.Errorf("%w: %w", errBroken, err)
 		}

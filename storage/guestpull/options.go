@@ -29,8 +29,10 @@ type Options struct {
 	// IdleTimeout is how long a registry may be silent, and half of what it may
 	// take for one manifest. 0: 30 seconds.
 	IdleTimeout time.Duration
-	// MaxBytes bounds what the layers of one image unpack to. 0: what the store
-	// can hold, once it has grown to its device.
+	// MaxBytes bounds what the layers of one image take on the store, in blocks of
+	// 4096 bytes, with the directories around them. It bounds entries (65536 and one
+	// for each KiB) and headers of archives (16 MiB and half of it), too. 0: what the
+	// store can hold, once it has grown to its device.
 	MaxBytes uint64
 	// Logger gets warnings, and what was done at level Debug. Nil: no log.
 	Logger *slog.Logger
@@ -73,7 +75,7 @@ const (
 	// maxLayers is what the kernel's overlay takes.
 	maxLayers = 500
 	// maxWindow bounds the memory that a zstd layer may ask for.
-	maxWindow = 32 << 20
+	maxWindow = 8 << 20
 )
 
 func (o *Options) setDefaults() {

@@ -35,21 +35,23 @@ func newRegistry(t testing.TB, dir string) *testRegistry {
 	t.Helper()
 	reg := &testRegistry{blobs: dir, asked: map[string]int{}}
 	reg.served = registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(dir)), registry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		reg.mu.Lock()
-		reg.asked[r.URL.Path]++
-		change, served := reg.change, reg.served
-		reg.mu.Unlock()
-		if change == nil || !change(w, r) {
-			served.ServeHTTP(w, r)
-		}
-	}))
+	server := httptest.NewServer(http.HandlerFunc(reg.handle))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 	})
 	reg.host = strings.TrimPrefix(server.URL, "http://")
 	return reg
+}
+
+func (reg *testRegistry) handle(w http.ResponseWriter, r *http.Request) {
+	reg.mu.Lock()
+	reg.asked[r.URL.Path]++
+	change, served := reg.change, reg.served
+	reg.mu.Unlock()
+	if change == nil || !change(w, r) {
+		served.ServeHTTP(w, r)
+	}
 }
 
 // answers changes what the registry answers from now on; nil: nothing.
@@ -150,13 +152,19 @@ func (reg *testRegistry) pushManifest(t testing.TB, name, mediaType string, text
 // manifestSize is the size of a manifest of the repository app.
 func (reg *testRegistry) manifestSize(t testing.TB, d digest.Digest) int64 {
 	t.Helper()
+	return int64(len(reg.manifest(t, d)))
+}
+
+// manifest reads a manifest of the repository app.
+func (reg *testRegistry) manifest(t testing.TB, d digest.Digest) []byte {
+	t.Helper()
 	answer, err := http.Get("http://" + reg.host + "/v2/app/manifests/" + d.String())
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	text, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
-	return int64(len(text))
+	return text
 }
 
 func encode(t testing.TB, v any) []byte {
