@@ -17,20 +17,20 @@ import (
 const (
 	// BelowSuffix ends the name of that mapping.
 	BelowSuffix = "_data"
-	// BelowPrefix begins the kernel's UUID of that mapping; the volume's UUID
-	// without dashes follows, a dash and the mapping's name.
-	BelowPrefix = "TRUSTED-STORE-"
 
 	layerSuffix = "_dif"
-	layerPrefix = "CRYPT-INTEGRITY-"
+	// subdevPrefix begins the kernel's UUIDs of both mappings; the volume's UUID
+	// without dashes follows, a dash and the mapping's name. cryptsetup's close
+	// takes away what is called so below the mapping that it closes.
+	subdevPrefix = "CRYPT-SUBDEV-"
 )
 
 // Below returns the name of the mapping below the one of that name: "x_data" for
 // "x_dif".
 func Below(name string) string { return strings.TrimSuffix(name, layerSuffix) + BelowSuffix }
 
-func deviceUUID(prefix string, volume uuid.UUID, name string) string {
-	return prefix + strings.ReplaceAll(volume.String(), "-", "") + "-" + name
+func deviceUUID(volume uuid.UUID, name string) string {
+	return subdevPrefix + strings.ReplaceAll(volume.String(), "-", "") + "-" + name
 }
 
 func (m Mapping) activateBelow(ctx context.Context, metadata *memory) error {
@@ -40,7 +40,7 @@ func (m Mapping) activateBelow(ctx context.Context, metadata *memory) error {
 	}
 	name := Below(m.Name)
 	return kernelDisagrees(dm.Activate(ctx, dm.Activation{
-		Name: name, UUID: deviceUUID(BelowPrefix, m.UUID, name), Below: m.Device, Table: table,
+		Name: name, UUID: deviceUUID(m.UUID, name), Below: m.Device, Table: table,
 		Load: func(c *dm.Control) error { return c.Load(name, table, dm.LoadOptions{ReadOnly: m.ReadOnly}) },
 	}))
 }
@@ -57,7 +57,7 @@ func deactivateBelow(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(info.UUID, BelowPrefix) {
+	if !strings.HasPrefix(info.UUID, subdevPrefix) || !strings.HasSuffix(info.UUID, "-"+name) {
 		return fmt.Errorf("%w: mapping %s is another program's", ErrNotFound, name)
 	}
 	return c.Remove(ctx, name)
