@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/keyring", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":               {"internal/dm", "internal/loop"},
+	"integrity":               {"internal/dm", "internal/loop", "internal/undo"},
 	"mkfs":                    {},
 	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
 	"internal/blockdev":       {"internal/dm"},

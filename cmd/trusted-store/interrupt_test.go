@@ -183,7 +183,7 @@ func TestCreateTwiceAtOnce(t *testing.T) {
 			done++
 		default:
 			require.Equal(t, exitBusy, status, "%s", &p.stderr)
-			require.Regexp(t, `^trusted-store: create: /dev/loop\d+: (in use by mapping (one|two|three)_dif`+
+			require.Regexp(t, `^trusted-store: create: /dev/loop\d+: (in use by mapping (one|two|three)_data`+
 				`|another program is working on the device, perhaps another create)\nhint: `, p.stderr.String())
 		}
 	}

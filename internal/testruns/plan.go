@@ -53,7 +53,7 @@ var notAsked = []string{
 // architecture.
 var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
-	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestKernelIsAnsweredDifferently",
+	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
 	"TestOneGrower", "TestVerifyWhileInUse",
 }
 
