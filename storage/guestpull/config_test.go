@@ -203,8 +203,10 @@ func TestProxyAndCertificates(t *testing.T) {
 	_, err = fetch(t, "192.0.2.1:9/app:1", applied(t, config+"no_proxy = \"192.0.2.1\"\n", guestpull.Options{IdleTimeout: 1}))
 	require.ErrorIs(t, err, guestpull.ErrRegistry)
 	require.Equal(t, before, used.Load())
-	_, err = fetch(t, "example.com/app:1", guestpull.Options{RootCertificates: []string{"no certificate"}})
-	require.ErrorIs(t, err, storage.ErrInvalid)
+	for _, wrong := range []guestpull.Options{{RootCertificates: []string{"no certificate"}}, {CertDir: filepath.Join(dir, "none")}} {
+		_, err = fetch(t, "example.com/app:1", wrong)
+		require.ErrorIs(t, err, storage.ErrInvalid)
+	}
 }
 
 // An insecure registry is asked with TLS first, and then without. Where nothing says

@@ -11,42 +11,22 @@ import (
 	"github.com/containers/ocicrypt/blockcipher"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/trusted-store/trusted-store/internal/keyservice"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
 // What says that, and how, a layer is encrypted. Source: containers/ocicrypt, spec and
 // docs/keyprovider.md.
 const (
-	encryptedSuffix    = "+encrypted"
-	encryptionPrefix   = "org.opencontainers.image.enc."
-	publicOptions      = encryptionPrefix + "pubopts"
-	keyPrefix          = encryptionPrefix + "keys."
-	keyProvider        = keyPrefix + "provider."
-	maxEncryptionNotes = 64 << 10 // bytes
+	encryptedSuffix  = "+encrypted"
+	encryptionPrefix = "org.opencontainers.image.enc."
+	publicOptions    = encryptionPrefix + "pubopts"
+	keyPrefix        = encryptionPrefix + "keys."
+	keyProvider      = keyPrefix + "provider."
 	// maxWrappedKeys is how many keys of a layer are tried.
 	maxWrappedKeys = 16
 )
 
 func isEncrypted(d ocispec.Descriptor) bool { return strings.HasSuffix(d.MediaType, encryptedSuffix) }
-
-// parseEncryption reads what a descriptor says of its encryption, and of nothing else.
-func parseEncryption(raw json.RawMessage, d *ocispec.Descriptor) error {
-	if !isEncrypted(*d) || len(raw) == 0 {
-		return nil
-	}
-	var all map[string]string
-	if len(raw) > maxEncryptionNotes || json.Unmarshal(raw, &all) != nil {
-		return refuse(ErrRejected, "", "the annotations of an encrypted layer are not texts, or have more than %d bytes", maxEncryptionNotes)
-	}
-	d.Annotations = map[string]string{}
-	for name, text := range all {
-		if strings.HasPrefix(name, encryptionPrefix) {
-			d.Annotations[name] = text
-		}
-	}
-	return nil
-}
 
 const undecryptable = "see that the key service has its key, and gives it to this guest"
 
@@ -110,71 +90,6 @@ func wrappedKeys(d ocispec.Descriptor) (all [][]byte, err error) {
 		return nil, refuse(ErrRejected, "", "it is encrypted, and has %d keys: %d are the most", len(all), maxWrappedKeys)
 	}
 	return all, nil
-}
-
-// The key provider protocol, as far as it is spoken here.
-type (
-	unwrapInput struct {
-		Op     string       `json:"op"`
-		Wrap   struct{}     `json:"keywrapparams"`
-		Unwrap unwrapParams `json:"keyunwrapparams"`
-	}
-	unwrapParams struct {
-		Config struct {
-			Parameters map[string][][]byte
-		} `json:"dc"`
-		Annotation []byte `json:"annotation"`
-	}
-	unwrapOutput struct {
-		Results struct {
-			Options providerBytes `json:"optsdata"`
-		} `json:"keyunwrapresults"`
-	}
-)
-
-// providerBytes are bytes as key providers write them: in base64, or as a list of
-// numbers.
-type providerBytes []byte
-
-// UnmarshalJSON is part of json.Unmarshaler.
-func (b *providerBytes) UnmarshalJSON(text []byte) error {
-	if len(text) > 0 && text[0] == '"' {
-		return json.Unmarshal(text, (*[]byte)(b))
-	}
-	var numbers []uint16 // of uint8 it would expect base64
-	if err := json.Unmarshal(text, &numbers); err != nil {
-		return err
-	}
-	defer clear(numbers)
-	for _, n := range numbers {
-		if n > 0xff {
-			return errors.New("a number that is no byte")
-		}
-		*b = append(*b, byte(n))
-	}
-	return nil
-}
-
-// unwrap asks for one key.
-func (k *layerKey) unwrap(ctx context.Context, socket string, annotation []byte) error {
-	input := unwrapInput{Op: "keyunwrap", Unwrap: unwrapParams{Annotation: annotation}}
-	input.Unwrap.Config.Parameters = map[string][][]byte{}
-	text, err := json.Marshal(input)
-	if err != nil {
-		return err
-	}
-	answer, err := keyservice.UnwrapKey(ctx, socket, text)
-	if err != nil {
-		return err
-	}
-	defer answer.Wipe()
-	var output unwrapOutput
-	err = json.Unmarshal(answer.Bytes(), &output)
-	defer clear(output.Results.Options)
-	if err != nil || json.Unmarshal(output.Results.Options, &k.options.Private) != nil {
-		return errors.New("the key provider's answer is none of its protocol") // and may be a key: it is not repeated
-	}
-	return nil
 }
 
 // wipe forgets the key, as far as this process has it and not its library.

@@ -115,7 +115,7 @@ func parseDescriptor(raw json.RawMessage) (d ocispec.Descriptor, err error) {
 		return d, refuse(ErrRejected, "", "a descriptor in its manifest is not as OCI describes it")
 	}
 	d = ocispec.Descriptor{MediaType: given.MediaType, Digest: given.Digest, Size: given.Size, Data: given.Data}
-	if err := errors.Join(parsePart(given.Platform, &d.Platform), parseEncryption(given.Notes, &d)); err != nil {
+	if err := errors.Join(parsePart(given.Platform, &d.Platform), parseNotes(given.Notes, &d)); err != nil {
 		return d, err
 	}
 	err = parsePart(given.URLs, &d.URLs)

@@ -133,10 +133,7 @@ func findRegistry(text []byte, ref reference.Named) (_ *sysregistriesv2.Registry
 
 // String is for errors.
 func (e endpoint) String() string {
-	text := reference.FamiliarName(e.ref)
-	if e.ref = reference.TrimNamed(e.ref); e.ref != nil {
-		text = e.ref.Name()
-	}
+	text := e.ref.Name()
 	switch {
 	case e.plain:
 		text += " without TLS"

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -37,7 +38,7 @@ type signer interface {
 	key() []byte
 }
 
-// signatureDir has the simple signatures of a test.
+// podmanSigner keeps its signatures in a directory.
 type podmanSigner struct {
 	entity *openpgp.Entity
 	dir    string
@@ -45,7 +46,7 @@ type podmanSigner struct {
 
 func newPodmanSigner(t *testing.T, dir string) *podmanSigner {
 	t.Helper()
-	entity, err := openpgp.NewEntity("of tests", "", "test@example.com", nil)
+	entity, err := openpgp.NewEntity("of tests", "", "test@example.com", &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
 	require.NoError(t, err)
 	return &podmanSigner{entity, dir}
 }

@@ -3,6 +3,7 @@ package guestpull
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"os"
 	"path/filepath"
 
 	"go.podman.io/image/v5/pkg/tlsclientconfig"
@@ -30,6 +31,9 @@ func newTrust(host string, insecure bool, o Options) (*trust, error) {
 		home.RootCAs = roots
 	}
 	if o.CertDir != "" {
+		if _, err := os.Stat(o.CertDir); err != nil {
+			return nil, refuse(storage.ErrInvalid, "", "certificates: %w", err)
+		}
 		dir := filepath.Join(o.CertDir, host)
 		if err := tlsclientconfig.SetupCertificates(dir, home); err != nil {
 			return nil, refuse(storage.ErrInvalid, "", "certificates in %s: %w", quote(dir), err)
