@@ -36,3 +36,15 @@ func TestConfigFile(t *testing.T) {
 	run(t.Context(), []string{"pull", "registry.example/app:1", "--config", file, "--store", dir + "/other"}, &out, &errOut)
 	require.Contains(t, errOut.String(), dir+"/other")
 }
+
+// What a policy does not allow is refused before a store is looked for, with a status
+// of its own.
+func TestPolicyFlag(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy.json")
+	require.NoError(t, os.WriteFile(policy, []byte(`{"default":[{"type":"reject"}]}`), 0o600))
+	var out, errOut bytes.Buffer
+	args := []string{"pull", "registry.example/app:1", "--store", filepath.Join(t.TempDir(), "none"), "--policy", policy}
+	require.Equal(t, cli.ExitRejected, run(t.Context(), args, &out, &errOut))
+	require.Contains(t, errOut.String(), policy)
+	require.Contains(t, errOut.String(), "rejects every image")
+}
