@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -28,13 +31,13 @@ var mayImport = map[string][]string{
 	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
 	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "internal/cli"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/keyservice", "internal/secret"},
-	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover", "internal/keyservice"},
+	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover", "internal/imagepolicy", "internal/keyservice"},
 	"storage/protocol/cdh":    {},
 	"storage/protocol/stores": {},
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/keyring", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":               {"internal/dm", "internal/loop"},
+	"integrity":               {"internal/dm", "internal/loop", "internal/undo"},
 	"mkfs":                    {},
 	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
 	"internal/blockdev":       {"internal/dm"},
@@ -42,6 +45,7 @@ var mayImport = map[string][]string{
 	"internal/demo":           {"mkfs"},
 	"internal/dm":             {"internal/undo"},
 	"internal/guest":          {},
+	"internal/imagepolicy":    {}, // what decides on signatures is apart from what fetches them
 	"internal/keyring":        {},
 	"internal/keyservice":     {"storage/protocol/cdh", "internal/secret"}, // keys and credentials come the same way
 	"internal/loop":           {},
@@ -110,6 +114,17 @@ func TestStorageStaysSmall(t *testing.T) {
 	}
 }
 
+// Signatures, and the configuration of images, are for whoever pulls them.
+func TestPoliciesStayInTheGuest(t *testing.T) {
+	for _, p := range list(t, "./storage", "./cmd/trusted-store") {
+		for _, dep := range p.Deps {
+			for _, unwanted := range []string{"imagepolicy", "sigstore", "ProtonMail", "go.podman.io", "ocicrypt", "BurntSushi"} {
+				require.NotContains(t, dep, unwanted, p.ImportPath)
+			}
+		}
+	}
+}
+
 // The program in the README is the one that is compiled.
 func TestReadmeProgram(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
@@ -121,4 +136,28 @@ func TestReadmeProgram(t *testing.T) {
 	require.NoError(t, err)
 	_, program, _ := strings.Cut(string(source), "package main")
 	require.Equal(t, "package main"+program, shown)
+}
+
+// Each test that a document promises something by is there.
+func TestTestsThatDocumentsName(t *testing.T) {
+	there := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(source, -1) {
+			there[string(found[1])] = true
+		}
+		return err
+	}))
+	documents, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	for _, document := range append(documents, "SECURITY.md", "README.md", "CONTRIBUTING.md") {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`).FindAllString(string(text), -1) {
+			require.True(t, there[name], "%s names %s, and there is no such test", document, name)
+		}
+	}
 }

@@ -18,7 +18,7 @@ func (a *app) close() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "close NAME|DIR",
 		Short: "Unmount, remove the mappings and forget the key",
-		Long: `Unmount the store, remove both mappings and with them the key in the kernel.
+		Long: `Unmount the store, remove its mappings and with them the key in the kernel.
 Also closes what cryptsetup opened, and what a killed process left.
 
 When there is no such store, or nothing is mounted at DIR, the exit status is 1, and

@@ -13,6 +13,8 @@ type Fetched struct {
 	Digest digest.Digest
 	Config []byte
 	Layers [][]byte // as they come
+	// Verified is what the policy said.
+	Verified []Verified
 }
 
 // Fetch does what Pull does with a registry, without a store: the tests of that part
@@ -24,16 +26,16 @@ func Fetch(ctx context.Context, name string, o Options) (f *Fetched, err error) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRegistry(ref, o)
+	places, err := newRegistries(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
-	m, err := resolve(ctx, r, ref, o.Platform)
+	defer places.close()
+	r, m, err := places.resolve(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	f = &Fetched{Digest: m.digest, Config: m.config}
+	f = &Fetched{Digest: m.digest, Config: m.config, Verified: m.verified}
 	for _, d := range m.layers {
 		body, err := r.open(ctx, d)
 		if err != nil {
@@ -61,7 +63,7 @@ func CredentialOf(ctx context.Context, name string, o Options) (text, hint strin
 	if err != nil {
 		return "", "", err
 	}
-	r, err := newRegistry(ref, o)
+	r, err := newRegistry(endpoint{ref: ref}, o)
 	if err != nil {
 		return "", "", err
 	}
@@ -88,4 +90,28 @@ func Fit(text string) string   { return fit(text) }
 func ParseDocument(text []byte) (isList bool, err error) {
 	d, err := parseDocument(text)
 	return err == nil && d.isList, err
+}
+
+// Counted is what a pull read and made, whether it is still there or not.
+type Counted struct{ Read, Entries int64 }
+
+// PullCounting is Pull, and says what it took.
+func (im *Images) PullCounting(ctx context.Context, name string) (*Image, Counted, error) {
+	p := &pull{im: im, name: name}
+	p.opts.setDefaults()
+	image, err := p.run(ctx)
+	var c Counted
+	if p.budgets != nil {
+		c = Counted{p.budgets.archives.Load(), int64(p.budgets.entries.used.Load())}
+	}
+	return image, c, failure("pull", name, p.step, p.interrupted(ctx, err))
+}
+
+// ParseConfig is what a config tells of the layers.
+func ParseConfig(text []byte) ([]digest.Digest, error) {
+	c, err := parseConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	return c.diffIDs()
 }
