@@ -18,7 +18,7 @@ export GOEXPERIMENT = runtimesecret
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio groff-base protobuf-compiler
 
 # Debian packages of the programs that the demo shows a store with, and its kernel.
 DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
@@ -70,11 +70,21 @@ build: check-go ## bin/trusted-store and bin/trusted-guest, static
 OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
-generate: check-go ## the Go code of the ttrpc protocols, from their .proto files
+generate: check-go protocols ## what is made from other files: pages of the commands, JSON schemas, code of the ttrpc protocols
+	$(STATIC) test -count=1 -run '^TestReference$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
+
+protocols: check-go
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
 TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
+
+# Manual pages and completion, from the same tree of verbs as --help.
+SHARE      = bin/share
+
+share: check-go
+	rm -rf $(SHARE)
+	$(STATIC) test -count=1 -run '^TestReference$$' ./cmd/trusted-store ./cmd/trusted-guest -share $(abspath $(SHARE)) -date $(DATE)
 
 test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
