@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/keyservice":     {"storage/protocol/cdh", "internal/secret"}, // keys and credentials come the same way
 	"internal/loop":           {},
 	"internal/reference":      {}, // pages of the commands: of their tests, so that no command holds what makes pages
+	"internal/release":        {}, // licences and image of a release
 	"internal/secret":         {},
 	// Runs go test on many kernels, and counts.
 	"internal/testruns": {},
