@@ -106,8 +106,9 @@ release-check: check-go ## that a release is the same when built twice, and inst
 OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
-generate: check-go protocols ## what is made from other files: pages of the commands, JSON schemas, code of the ttrpc protocols
+generate: check-go protocols ## what is made from other files: pages of the commands, JSON schemas, plots, code of the ttrpc protocols
 	$(STATIC) test -count=1 -run '^TestReference$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
+	$(STATIC) run ./internal/bench -render
 
 protocols: check-go
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
