@@ -107,7 +107,7 @@ OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
 generate: check-go protocols ## what is made from other files: pages of the commands, JSON schemas, plots, code of the ttrpc protocols
-	$(STATIC) test -count=1 -run '^TestReference$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
+	$(STATIC) test -count=1 -run '^Test(Reference|Schemas)$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
 	$(STATIC) run ./internal/bench -render
 
 protocols: check-go
