@@ -39,7 +39,7 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-go setup build share install install-files release release-check generate protocols test kernels demo demo-minimal bench soak fuzz lint shell clean
+.PHONY: help check-go setup build share install install-files release release-check generate protocols diagram api test kernels demo demo-minimal bench soak fuzz lint shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,13 @@ generate: check-go protocols ## what is made from other files: pages of the comm
 	$(STATIC) test -count=1 -run '^Test(Reference|Schemas)$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
 	$(STATIC) run ./internal/bench -render
 
+# Needs graphviz; the picture is committed.
+diagram:
+	dot -Tsvg docs/how-it-works.dot -o docs/how-it-works.svg
+
+api: check-go ## what of the API differs from the last tag, by apidiff; fails when something is gone
+	GO='$(GO)' .ci/api
+
 protocols: check-go
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
@@ -167,8 +174,7 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool go-errorlint ./...
 	@# ineffassign: a value that is overwritten before it is read.
 	$(GO) tool ineffassign ./...
-	@# misspell: documents are read more often than they are written.
-	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
+	@# misspell: what people read. Documents are checked by the tests of this directory.
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
 
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
