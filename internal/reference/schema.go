@@ -2,6 +2,7 @@ package reference
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,6 +63,9 @@ func reflected(r *jsonschema.Reflector, values []any) *jsonschema.Schema {
 
 // mapped are types that write their JSON themselves.
 func mapped(t reflect.Type) *jsonschema.Schema {
+	if t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+		return &jsonschema.Schema{Type: "string"}
+	}
 	if t == reflect.TypeFor[cryptsetup.KDF]() {
 		return &jsonschema.Schema{Type: "object", Description: "the key derivation function, by its name, with its parameters"}
 	}
