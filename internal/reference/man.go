@@ -73,7 +73,7 @@ func (m *manual) section(title, text string) {
 
 // escaped is text that roff takes as it is.
 func escaped(text string) string {
-	lines := strings.Split(strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`).Replace(text), "\n")
+	lines := strings.Split(strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "…", "...").Replace(text), "\n")
 	for i, l := range lines {
 		if strings.HasPrefix(l, ".") {
 			lines[i] = `\&` + l

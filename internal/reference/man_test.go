@@ -14,7 +14,7 @@ import (
 
 // What roff could take for its own is shown as it is.
 func TestManualPage(t *testing.T) {
-	const long = "Of names_with_parts, *stars*, <angles>, it's \\n and\n.SH dots.\n\n  indented  --flag"
+	const long = "Of names_with_parts, *stars*, <angles>, it's \\n and\n.SH dots…\n\n  indented  --flag"
 	root := &cobra.Command{Use: "tool"}
 	c := &cobra.Command{Use: "do THING", Short: "Do it - well", Long: long, Example: "  tool do 'it'", Run: func(*cobra.Command, []string) {}}
 	c.Flags().String("name", "", "`NAME` (default some_thing_ and 5 characters)")
@@ -35,7 +35,7 @@ func TestManualPage(t *testing.T) {
 	require.NoError(t, err, "%s", &errs)
 	require.Empty(t, errs.String())
 	shown := strings.Join(strings.Fields(string(out)), " ")
-	for _, want := range []string{`names_with_parts, *stars*, <angles>, it's \n and .SH dots.`, "indented --flag", "some_thing_", "tool do 'it'", "Do it - well"} {
+	for _, want := range []string{`names_with_parts, *stars*, <angles>, it's \n and .SH dots...`, "indented --flag", "some_thing_", "tool do 'it'", "Do it - well"} {
 		require.Contains(t, shown, want)
 	}
 }
