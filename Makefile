@@ -124,7 +124,7 @@ protocols: check-go
 TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
 
 test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2000x
 	@$(TESTRUNS) test
 
 kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md
@@ -176,6 +176,8 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool ineffassign ./...
 	@# misspell: what people read. Documents are checked by the tests of this directory.
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
+	@# What is published about modules that ship was read for these versions.
+	.ci/advisories $(GO)
 
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
 	@.ci/install $(DEMO_PACKAGES) e2fsprogs
