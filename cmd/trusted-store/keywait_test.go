@@ -38,7 +38,7 @@ func TestWaitForKeyIsInterrupted(t *testing.T) {
 		_, err = w.WriteString("a part of it")
 		require.NoError(t, err)
 		until(t, func() bool { // it was read
-			left, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
+			left, err := unix.IoctlGetUint32(int(r.Fd()), unix.TIOCINQ)
 			require.NoError(t, err)
 			return left == 0
 		})
