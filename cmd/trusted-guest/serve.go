@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/containerd/ttrpc"
 	"github.com/spf13/cobra"
@@ -31,9 +33,11 @@ calls them over ttrpc, until SIGTERM or SIGINT; requests under way are finished
 first. Stores and mounted images stay when the service ends, and the next one goes
 on growing them. Images are pulled as "trusted-guest pull" does.
 
-Keys "kbs://…" and "sealed.…", and credentials "kbs://…", are asked for at the
-socket that --upstream names: by default the guest's own ` + securemount.DefaultSocket + `,
-unless this service is what listens there.`,
+What is asked of other services, such as GetResourceService and SealedSecretService,
+is passed on to the socket that --upstream names, and so are its own questions for
+keys "kbs://…" and "sealed.…" and credentials "kbs://…". By default that is the
+guest's own ` + securemount.DefaultSocket + `, unless this
+service is what listens there.`,
 		Example: `  trusted-guest serve
   trusted-guest serve --socket /run/trusted-guest.sock --min-size 8GiB --json`,
 		Args: cli.None,
@@ -49,7 +53,7 @@ unless this service is what listens there.`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.socket, "socket", securemount.DefaultSocket, "listen on the Unix socket `PATH`")
-	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for")
+	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for, and all that is not served here")
 	addStoreFlag(c, &f.store)
 	addRegistryFlags(c, &f.images)
 	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less")
@@ -74,12 +78,26 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		log.Warn("the service manager was not told", "err", err)
 	}
 	log.Info("serving", "socket", f.socket, "upstream", f.upstream, "min_size", f.minSize.String(), "version", cli.Version())
+	if sameFile(f.socket, f.upstream) {
+		return errors.Join(fmt.Errorf("upstream %s: that is this service's own socket", f.upstream), l.Close())
+	}
+	l = securemount.Forward(l, f.upstream, log, ours...)
 	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, f.images))...)
 	log.Info("stopped")
 	return err
 }
 
-// services are all that the socket offers.
+// sameFile finds what two names hide: a service that asks itself never ends.
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
+
+// ours are the names of services; what is asked of others goes to --upstream.
+var ours = []string{"api.SecureMountService", "api.ImagePullService", "trustedstore.v1.Stores"}
+
+// services are those of ours.
 func services(mount *securemount.Server, images *guestpull.Images) []func(*ttrpc.Server) {
 	pull := func(s *ttrpc.Server) { cdh.RegisterImagePullServiceService(s, &guestpull.Service{Images: images}) }
 	return []func(*ttrpc.Server){mount.Register, pull}
