@@ -22,7 +22,9 @@ type grower struct {
 	growth   mkfs.Growth
 	goal     uint64 // bytes
 	asUsed   bool
-	short    bool // of memory for tags, as the log says
+	cheap    uint64 // largest size on the way whose metadata is no more than seedMetadata; 0: none
+	files    uint64 // inodes to have in front of what is used; see room
+	short    bool   // of memory for tags, as the log says
 	tags     *tagReserve
 	log      *slog.Logger
 	progress func(Progress)
@@ -56,7 +58,18 @@ func (g *grower) plan() error {
 		return refuse(ErrInvalid, "", "%w", err)
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
+	g.cheap = lastWithin(g.growth, geometry.Size(), geometry.Within(sysfsSize(g.device), seedMetadata))
+	g.files = min(leadFiles, max(leastFiles, g.cheap/seedUnit*geometry.InodesPerGroup*7/8))
 	return nil
+}
+
+// lastWithin returns the last of the sizes from this one on that is no more than the
+// limit, 0 when none is.
+func lastWithin(growth mkfs.Growth, size, limit uint64) (last uint64) {
+	for more := true; more && size <= limit; size, more = growth.Next(size) {
+		last = size
+	}
+	return last
 }
 
 var errNotMounted = refuse(ErrInvalid, "mount it first", "nothing of the store is mounted in this mount namespace")
@@ -137,7 +150,18 @@ func (g *grower) roomy() (bool, error) {
 	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
 		return false, os.NewSyscallError("fstatfs", err)
 	}
-	return st.Bfree*uint64(st.Frsize) >= lead() && st.Ffree >= leadFiles, nil
+	bytes, files := g.room((st.Blocks - st.Bfree) * uint64(st.Frsize))
+	return st.Bfree*uint64(st.Frsize) >= bytes && st.Ffree >= files, nil
+}
+
+// room is what must be free in a filesystem that has so many bytes in use. On a
+// device that is sparse its metadata takes room that others have, so in front of what
+// was never used there is only what takes little.
+func (g *grower) room(used uint64) (bytes, files uint64) {
+	if g.tags != nil {
+		return lead(), leadFiles
+	}
+	return min(lead(), max(leastRoom, g.cheap/8*7, used)), g.files
 }
 
 // overtaken reports whether the filesystem is as large as a step would have made

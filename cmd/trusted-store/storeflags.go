@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -12,6 +13,7 @@ type storeFlags struct {
 	key, mount, name string
 	integrity        storage.Integrity
 	wait             waitFlag
+	asUsed           cli.AsUsed
 }
 
 func (f *storeFlags) add(c *cobra.Command) {
@@ -21,6 +23,8 @@ func (f *storeFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
 	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
 	f.wait.add(flags)
+	flags.Var(&f.asUsed, "grow", "full: at once; as-used: only as the filesystem fills, so that little of a sparse device is used; always so with tags in memory")
+	complete(c, "grow", "full", "as-used")
 	complete(c, "key", "file:", "fd:", "-")
 	complete(c, "integrity", storage.HMACSHA256.String(), storage.NoIntegrity.String())
 }
