@@ -19,12 +19,15 @@ import (
 type serveFlags struct {
 	socket, upstream string
 	minSize          cli.Size
+	asUsed           cli.AsUsed
 	store            string // where images are pulled to
 	images           guestpull.Options
+	policy           securemount.Policy
+	least, most      cli.Size // of a device
 }
 
 func (a *app) serve() *cobra.Command {
-	f := serveFlags{minSize: securemount.DefaultMinSize}
+	f := serveFlags{asUsed: true}
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the guest's agent: secure mount, image pull, and unmount, status, list, grow, health",
@@ -48,6 +51,10 @@ service is what listens there.`,
 			if f.upstream == f.socket {
 				return cli.UsageErrorf(c, "--upstream %s: that is this service's own socket", f.upstream)
 			}
+			f.policy.MinDevice, f.policy.MaxDevice = uint64(f.least), uint64(f.most)
+			if err := f.policy.Check(); err != nil {
+				return cli.UsageError(err, c)
+			}
 			return a.runServe(c.Context(), f)
 		},
 	}
@@ -56,20 +63,39 @@ service is what listens there.`,
 	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for, and all that is not served here")
 	addStoreFlag(c, &f.store)
 	addRegistryFlags(c, &f.images)
-	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less")
+	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less (default 4 GiB if that is the full size, or with --grow full)")
+	flags.Lookup("min-size").DefValue = "" // as the text says
+	flags.Var(&f.asUsed, "grow", "full: every store at once; as-used: one of more than 4 GiB only as it fills, so that little of a sparse device is used")
+	addPolicyFlags(c, &f)
 	return c
+}
+
+// addPolicyFlags adds what no request can weaken.
+func addPolicyFlags(c *cobra.Command, f *serveFlags) {
+	flags := c.Flags()
+	flags.BoolVar(&f.policy.RequireIntegrity, "require-integrity", false, "refuse stores that are encrypted only")
+	flags.StringArrayVar(&f.policy.Keys, "allow-key", nil, "refuse keys but `KEY`: random, sealed, or file:///… or kbs://…, whole or up to a slash; may be repeated")
+	flags.StringArrayVar(&f.policy.MountPoints, "allow-mount", nil, "refuse mount points but `DIR` and those below; may be repeated")
+	flags.Var(&f.least, "min-device", "refuse devices smaller than SIZE")
+	flags.Var(&f.most, "max-device", "refuse devices larger than SIZE")
+	for _, name := range []string{"min-device", "max-device"} {
+		flags.Lookup(name).DefValue = "" // no limit
+	}
 }
 
 func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	log := a.serviceLog()
 	f.images.Logger, f.images.KeyService = log, f.upstream
 	server := securemount.New(securemount.Options{
-		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(),
+		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(), GrowFull: !bool(f.asUsed), Policy: f.policy,
 	})
 	defer server.Close()
 	l, err := securemount.Listen(ctx, f.socket)
 	if err != nil {
 		return err
+	}
+	if sameFile(f.socket, f.upstream) {
+		return errors.Join(fmt.Errorf("upstream %s: that is this service's own socket", f.upstream), l.Close())
 	}
 	if err := server.Adopt(ctx); err != nil {
 		return errors.Join(err, l.Close())
@@ -77,10 +103,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	if err := notify("READY=1"); err != nil {
 		log.Warn("the service manager was not told", "err", err)
 	}
-	log.Info("serving", "socket", f.socket, "upstream", f.upstream, "min_size", f.minSize.String(), "version", cli.Version())
-	if sameFile(f.socket, f.upstream) {
-		return errors.Join(fmt.Errorf("upstream %s: that is this service's own socket", f.upstream), l.Close())
-	}
+	log.Info("serving", "socket", f.socket, "upstream", f.upstream, "min_size", f.minSize.String(), "grow", f.asUsed.String(), "version", cli.Version())
 	l = securemount.Forward(l, f.upstream, log, ours...)
 	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, f.images))...)
 	log.Info("stopped")

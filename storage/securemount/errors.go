@@ -47,7 +47,10 @@ func codeOf(err error) codes.Code {
 	var invalid *InvalidRequestError
 	var conflict *ConflictError
 	var key *KeyError
+	var policy *PolicyError
 	switch {
+	case errors.As(err, &policy):
+		return codes.PermissionDenied
 	case errors.As(err, &invalid):
 		return codes.InvalidArgument
 	case errors.As(err, &conflict):

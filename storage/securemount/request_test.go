@@ -65,6 +65,8 @@ func TestOptions(t *testing.T) {
 		{with("deviceId", "-", "devicePath", "/dev/vdb"), ""},
 		{with("devicePath", "/dev/vdb"), ""}, // deviceId wins
 		{with("dataIntegrity", "-"), ""},
+		{with("filesystemType", ""), ""},
+		{with("sourceType", "-", "encryptionType", "-", "encryptType", "LUKS2"), ""},
 		{with("encryptionType", "-", "targetType", "-", "filesystemType", "-", "mkfsOpts", "-"), ""},
 		{with("mapperName", "store-1", "key", "kbs:///default/key/1", "targetType", "device"), ""},
 		{with("sourceType", "encrypted", "key", "sealed.a.b.c"), ""},
