@@ -23,8 +23,7 @@ const (
 	GrowLater
 	// GrowAsUsed: as GrowInBackground, but the filesystem is grown only as it
 	// fills, with some room ahead, until Close. What an empty store takes of its
-	// device is then no more than some 4 MB, however large that is: for sparse
-	// ones. Until the filesystem has filled, statfs shows a smaller one, and no
+	// device is then a few MB, however large that is: for sparse ones. Until the filesystem has filled, statfs shows a smaller one, and no
 	// file can be allocated that is larger: see [GrowOptions].AsUsed.
 	GrowAsUsed
 )
@@ -41,8 +40,8 @@ type GrowOptions struct {
 	// larger than what is used and some room ahead, until it is closed or has
 	// Size. With tags in memory, which take memory for all of the filesystem, that
 	// room is what may be written before the kernel holds a program back, 512 MiB
-	// at the least; with tags on the device it is that or half of what is used, but
-	// what takes 2.5 MiB of metadata is always there.
+	// at the least. With tags on the device it is no more than that, and as much as
+	// is used, 256 MiB at the least, or what takes 2.5 MiB of metadata.
 	AsUsed bool
 	// Logger is as in [CreateOptions].
 	Logger *slog.Logger

@@ -38,10 +38,10 @@ var notAsked = []string{
 	"TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
 	"TestKilledCreateIsCleanedUp", "TestKilledPull", "TestKilledService", "TestKilledWhileOpening", "TestProgressBar",
 	// Images of containers, from registries and by snapshotters.
-	"TestHostileImages", "TestPull", "TestStoreFillsUp",
+	"TestAgentsTranscript", "TestHostileImages", "TestPull", "TestStoreFillsUp",
 	"TestSnapshotterEndsInAnOverlay", "TestSnapshotterHandsOver", "TestSnapshotterMisconfigured",
 	// Loads, and devices of terabytes.
-	"TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
+	"TestGrowAsUsedOnSparseDevice", "TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
 	"TestTagsInMemoryGrowAsUsed", "TestTagsUnderPressure", "TestTwoGrowersAndAnotherUnderLoad", "TestWriterNeverSeesALaggingSize",
 	// How fast it is.
 	"TestSides",
