@@ -13,6 +13,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage/guestpull"
 	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
+	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 	"github.com/trusted-store/trusted-store/storage/securemount"
 )
 
@@ -118,11 +119,14 @@ func sameFile(a, b string) bool {
 }
 
 // ours are the names of services; what is asked of others goes to --upstream.
-var ours = []string{"api.SecureMountService", "api.ImagePullService", "trustedstore.v1.Stores"}
+var ours = []string{"api.SecureMountService", "api.ImagePullService", "trustedstore.v1.Stores", "trustedstore.v1.Images"}
 
 // services are those of ours.
 func services(mount *securemount.Server, images *guestpull.Images) []func(*ttrpc.Server) {
-	pull := func(s *ttrpc.Server) { cdh.RegisterImagePullServiceService(s, &guestpull.Service{Images: images}) }
+	pull := func(s *ttrpc.Server) {
+		cdh.RegisterImagePullServiceService(s, &guestpull.Service{Images: images})
+		stores.RegisterImagesService(s, &guestpull.ProgressService{Images: images})
+	}
 	return []func(*ttrpc.Server){mount.Register, pull}
 }
 

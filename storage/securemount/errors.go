@@ -48,9 +48,12 @@ func codeOf(err error) codes.Code {
 	var conflict *ConflictError
 	var key *KeyError
 	var policy *PolicyError
+	var gone *GoneError
 	switch {
 	case errors.As(err, &policy):
 		return codes.PermissionDenied
+	case errors.As(err, &gone):
+		return codes.FailedPrecondition
 	case errors.As(err, &invalid):
 		return codes.InvalidArgument
 	case errors.As(err, &conflict):

@@ -49,6 +49,8 @@ type Server struct {
 	growers  growers
 	mounting atomic.Int32
 
+	carriedOut carriedOut
+
 	mu    sync.Mutex
 	links map[string]string // of stores of TargetDevice: the link, by name
 }
