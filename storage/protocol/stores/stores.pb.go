@@ -1049,7 +1049,7 @@ type HealthResponse struct {
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Mount requests that are under way.
 	Mounting uint32 `protobuf:"varint,2,opt,name=mounting,proto3" json:"mounting,omitempty"`
-	// Stores that the service is growing.
+	// Stores that the service is growing, or will as they fill.
 	Growing       uint32 `protobuf:"varint,3,opt,name=growing,proto3" json:"growing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
