@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc/codes"
 )
@@ -52,13 +51,6 @@ type client struct {
 	mu      sync.Mutex
 	up      *upstream
 	waiting map[uint32]*exchange // for the other server, by stream
-}
-
-// exchange is a stream that the other server has not ended.
-type exchange struct {
-	service string
-	up      *upstream
-	overdue *time.Timer // nil: it may take for ever
 }
 
 // serve ends when the client or our server does, and all that it started with it.
