@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,7 +21,7 @@ type serveFlags struct {
 	minSize          cli.Size
 	asUsed           cli.AsUsed
 	store            string // where images are pulled to
-	images           guestpull.Options
+	images           registryFlags
 	policy           securemount.Policy
 	least, most      cli.Size // of a device
 }
@@ -56,14 +55,14 @@ service is what listens there.`,
 			if err := f.policy.Check(); err != nil {
 				return cli.UsageError(err, c)
 			}
-			return a.runServe(c.Context(), f)
+			return a.runServe(c, f)
 		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.socket, "socket", securemount.DefaultSocket, "listen on the Unix socket `PATH`")
 	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for, and all that is not served here")
 	addStoreFlag(c, &f.store)
-	addRegistryFlags(c, &f.images)
+	f.images.add(c)
 	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less (default 4 GiB if that is the full size, or with --grow full)")
 	flags.Lookup("min-size").DefValue = "" // as the text says
 	flags.Var(&f.asUsed, "grow", "full: every store at once; as-used: one of more than 4 GiB only as it fills, so that little of a sparse device is used")
@@ -71,22 +70,13 @@ service is what listens there.`,
 	return c
 }
 
-// addPolicyFlags adds what no request can weaken.
-func addPolicyFlags(c *cobra.Command, f *serveFlags) {
-	flags := c.Flags()
-	flags.BoolVar(&f.policy.RequireIntegrity, "require-integrity", false, "refuse stores that are encrypted only")
-	flags.StringArrayVar(&f.policy.Keys, "allow-key", nil, "refuse keys but `KEY`: random, sealed, or file:///… or kbs://…, whole or up to a slash; may be repeated")
-	flags.StringArrayVar(&f.policy.MountPoints, "allow-mount", nil, "refuse mount points but `DIR` and those below; may be repeated")
-	flags.Var(&f.least, "min-device", "refuse devices smaller than SIZE")
-	flags.Var(&f.most, "max-device", "refuse devices larger than SIZE")
-	for _, name := range []string{"min-device", "max-device"} {
-		flags.Lookup(name).DefValue = "" // no limit
+func (a *app) runServe(c *cobra.Command, f serveFlags) error {
+	ctx, log := c.Context(), a.serviceLog()
+	f.images.opts.KeyService = f.upstream
+	images, err := f.images.options(c, &f.store, log)
+	if err != nil {
+		return err
 	}
-}
-
-func (a *app) runServe(ctx context.Context, f serveFlags) error {
-	log := a.serviceLog()
-	f.images.Logger, f.images.KeyService = log, f.upstream
 	server := securemount.New(securemount.Options{
 		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(), GrowFull: !bool(f.asUsed), Policy: f.policy,
 	})
@@ -106,7 +96,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	}
 	log.Info("serving", "socket", f.socket, "upstream", f.upstream, "min_size", f.minSize.String(), "grow", f.asUsed.String(), "version", cli.Version())
 	l = securemount.Forward(l, f.upstream, log, ours...)
-	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, f.images))...)
+	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, images))...)
 	log.Info("stopped")
 	return err
 }
