@@ -69,7 +69,7 @@ func pullTold(t *testing.T, p *process, image, bundle string) (digest string) {
 	t.Helper()
 	client, err := stores.Dial(t.Context(), p.socket)
 	require.NoError(t, err)
-	defer client.Close()
+	defer func() { require.NoError(t, client.Close()) }()
 	events, err := client.PullImage(t.Context(), &stores.PullImageRequest{Image: image, Bundle: bundle})
 	require.NoError(t, err)
 	layers := map[uint32]bool{}
