@@ -13,9 +13,13 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
+// BlockSize is the unit of the encryption, the tags and the filesystem, in bytes. A
+// device has a whole number of blocks.
+const BlockSize = 4096
+
 const (
-	sectorSize = 512  // of device-mapper and the kernel
-	blockSize  = 4096 // of the encryption, the tags and the filesystem
+	sectorSize = 512 // of device-mapper and the kernel
+	blockSize  = BlockSize
 )
 
 // claimed is a device that nobody else can use. The claim keeps mounts, mappings

@@ -95,7 +95,7 @@ func noStore(control *dm.Control, name string) error {
 	if err == nil {
 		return refuse(ErrInvalid, "use the program that made it", "a mapping of another program, not a store (its UUID is %q)", info.UUID)
 	}
-	return notFound("no such store is live")
+	return notFound(control, "no such store is live")
 }
 
 // readLayer returns nil for a mapping that is not there, or no longer, and for
@@ -176,11 +176,20 @@ func resolveName(control *dm.Control, nameOrDir string) (string, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return "", refuse(ErrInvalid, "give a store's name, or the directory where it is mounted", "%w", withoutName(err, dir))
 	}
-	return "", notFound("nothing is mounted there")
+	return "", notFound(control, "nothing is mounted there")
 }
 
-func notFound(text string) error {
-	return because(dm.ErrNotFound, ErrNotFound, "trusted-store status lists those that are", "%s", text)
+// notFound lists what is open instead: a store that was unmounted by hand is found by
+// its name only.
+func notFound(control *dm.Control, text string) error {
+	hint := "no store is open"
+	switch names, err := storeNames(control); {
+	case err != nil:
+		hint = "trusted-store status lists those that are"
+	case len(names) > 0:
+		hint = "open: " + strings.Join(names, ", ") + "; trusted-store status NAME tells about one"
+	}
+	return because(dm.ErrNotFound, ErrNotFound, hint, "%s", text)
 }
 
 // openControl opens device-mapper, which only root may.

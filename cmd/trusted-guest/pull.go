@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -45,14 +44,14 @@ is not what its digest says, is what no image may hold, or the configuration doe
 not allow it; 4 a layer is encrypted, and not with a key that this guest has; 7 no
 room on the store.`,
 		Example: `  trusted-guest pull registry.example/app:1
-  trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json
-  trusted-guest pull registry.example/app:1 --config /run/confidential-containers/cdh.toml
-  trusted-guest pull registry.example/team/app:1 --auth kbs:///default/credentials/registry`,
+  trusted-guest pull registry.example/app:1 --bundle /run/kata-containers/app
+  trusted-guest pull registry.example/app:1 --auth kbs:///default/auth/app
+  trusted-guest pull registry.example/app:1 --config /run/guest/cdh.toml`,
 		Args: cli.Needs("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			bars := a.layerBars()
 			pull.Progress = bars.report
-			opts, err := flags.options(c, &store, cli.Logger(a.err, slog.LevelWarn))
+			opts, err := flags.options(c, &store, cli.Logger(a.err, cli.Level(a.verbose, a.quiet)))
 			if err != nil {
 				return err
 			}

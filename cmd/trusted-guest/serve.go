@@ -30,7 +30,7 @@ func (a *app) serve() *cobra.Command {
 	f := serveFlags{asUsed: true}
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve the guest's agent: secure mount, image pull, and unmount, status, list, grow, health",
+		Short: "Serve the agent: stores, images, status, health",
 		Long: `Serve the secure-mount and image-pull services of a confidential guest, as its agent
 calls them over ttrpc, until SIGTERM or SIGINT; requests under way are finished
 first. Stores and mounted images stay when the service ends, and the next one goes
@@ -122,8 +122,17 @@ func services(mount *securemount.Server, images *guestpull.Images) []func(*ttrpc
 
 // serviceLog is for a journal, not for a person at a terminal.
 func (a *app) serviceLog() *slog.Logger {
+	opts := &slog.HandlerOptions{Level: a.serviceLevel()}
 	if a.json {
-		return slog.New(slog.NewJSONHandler(a.err, nil))
+		return slog.New(slog.NewJSONHandler(a.err, opts))
 	}
-	return slog.New(slog.NewTextHandler(a.err, nil))
+	return slog.New(slog.NewTextHandler(a.err, opts))
+}
+
+// serviceLevel is one more than a person at a terminal wants: what was served.
+func (a *app) serviceLevel() slog.Level {
+	if a.verbose || a.quiet {
+		return cli.Level(a.verbose, a.quiet)
+	}
+	return slog.LevelInfo
 }

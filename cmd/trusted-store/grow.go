@@ -15,7 +15,7 @@ func (a *app) grow() *cobra.Command {
 	var opts storage.GrowOptions
 	c := &cobra.Command{
 		Use:   "grow NAME|DIR",
-		Short: "Grow the filesystem to the whole device, while it is in use",
+		Short: "Grow the filesystem to all of its device, while in use",
 		Long: `Grow the filesystem of a live store to the whole of its device. create and open
 start this in the background, so it is needed only when that was stopped. It goes
 on where growing stopped, does nothing when nothing is left to do, and may be

@@ -21,14 +21,19 @@ type waitFlag struct {
 	size cli.Size // 0: the full size
 }
 
-const waitFull = "full"
+const (
+	waitFull = "full"
+	// waitSize is what --wait alone stands for: the help shows it, as --wait[=SIZE].
+	waitSize = "SIZE"
+)
 
 func (f *waitFlag) add(flags *pflag.FlagSet) {
-	flags.Var(f, "wait", "wait until the filesystem has SIZE, without =SIZE until it has the whole device")
-	flags.Lookup("wait").NoOptDefVal = waitFull
+	flags.Var(f, "wait", "wait until the filesystem has SIZE, as in --wait=8GiB, or all of the device")
+	flags.Lookup("wait").NoOptDefVal = waitSize
 }
 
-func (f *waitFlag) Type() string { return "SIZE" }
+// Type is empty: the help shows what NoOptDefVal is.
+func (f *waitFlag) Type() string { return "" }
 func (f *waitFlag) String() string {
 	switch {
 	case !f.set:
@@ -41,7 +46,7 @@ func (f *waitFlag) String() string {
 
 func (f *waitFlag) Set(text string) error {
 	f.set = true
-	if text == waitFull {
+	if text == waitFull || text == waitSize {
 		return nil
 	}
 	return f.size.Set(text)

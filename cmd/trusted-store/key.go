@@ -21,9 +21,10 @@ func (a *app) keys() *cobra.Command {
 
 func (a *app) keyList() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list DEVICE",
-		Short: "Show the key slots",
-		Args:  cli.Needs("DEVICE"),
+		Use:     "list DEVICE",
+		Short:   "Show the key slots",
+		Example: "  trusted-store key list /dev/sdb",
+		Args:    cli.Needs("DEVICE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			slots, err := storage.Keys(args[0])
 			if err != nil {
@@ -50,8 +51,9 @@ func (a *app) keyAdd() *cobra.Command {
 		Short: "Add a key; each key opens the volume by itself",
 		Long: `Add a key to the volume on DEVICE, which may be open meanwhile. --key is one that
 opens it already. The two may not both come from standard input.`,
-		Example: "  trusted-store key add /dev/sdb --key file:/run/keys/volume --new-key file:/run/keys/next",
-		Args:    cli.Needs("DEVICE"),
+		Example: `  trusted-store key add /dev/sdb --key file:/run/old --new-key file:/run/new
+  get-key | trusted-store key add /dev/sdb --key file:/run/old --new-key -`,
+		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if present == "" || added == "" {
 				return cli.UsageErrorf(c, "--key and --new-key are both needed")
@@ -59,12 +61,12 @@ opens it already. The two may not both come from standard input.`,
 			if present == "-" && added == "-" {
 				return cli.UsageErrorf(c, "--key and --new-key cannot both be standard input")
 			}
-			key, err := a.key(present)
+			key, err := a.key(c.Context(), present)
 			if err != nil {
 				return err
 			}
 			defer key.Wipe()
-			newKey, err := a.key(added)
+			newKey, err := a.key(c.Context(), added)
 			if err != nil {
 				return err
 			}
@@ -89,7 +91,7 @@ func (a *app) keyRemove() *cobra.Command {
 		Long: `Remove a key slot of the volume on DEVICE. --key must open another slot, so that the
 volume can still be opened afterwards. The host may have kept the old header: a
 key that leaked is undone by a new volume only.`,
-		Example: "  trusted-store key remove /dev/sdb 0 --key file:/run/keys/next",
+		Example: "  trusted-store key remove /dev/sdb 0 --key file:/run/new",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return cli.UsageErrorf(c, "DEVICE and SLOT are expected")
@@ -104,7 +106,7 @@ key that leaked is undone by a new volume only.`,
 			if present == "" {
 				return cli.UsageErrorf(c, "--key is missing: a key that stays")
 			}
-			key, err := a.key(present)
+			key, err := a.key(c.Context(), present)
 			if err != nil {
 				return err
 			}

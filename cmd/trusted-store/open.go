@@ -20,7 +20,7 @@ func (a *app) open() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "open DEVICE",
-		Short: "Open an existing volume with its key, and mount it; never formats",
+		Short: "Open a volume with its key and mount it; never formats",
 		Long: `Open the volume on DEVICE (a path or MAJ:MIN) with its key, and mount it.
 Nothing is written before the key is proven right, and nothing is ever formatted:
 a device without a header that we accept is an error.`,
@@ -43,7 +43,7 @@ a device without a header that we accept is an error.`,
 			if common.key == "" {
 				return cli.UsageErrorf(c, "--key is missing: an existing volume needs its key")
 			}
-			key, err := a.key(common.key)
+			key, err := a.key(c.Context(), common.key)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
@@ -18,7 +20,7 @@ type storeFlags struct {
 
 func (f *storeFlags) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.key, "key", "", "read the key from this `SOURCE`: file:PATH, fd:N or - (standard input); all bytes count, a newline too")
+	flags.StringVar(&f.key, "key", "", "read the key from this `SOURCE`: file:PATH, fd:N or - (standard input); all bytes count, a newline too, but for the one that ends a line typed at a terminal")
 	flags.StringVar(&f.mount, "mount", storage.DefaultMountPoint, "mount at this `DIR`, made when missing; none: the mapping alone, no filesystem")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
 	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
@@ -48,10 +50,10 @@ func (i *integrityFlag) Set(s string) error {
 	return err
 }
 
-func (a *app) key(source string) (*storage.Key, error) {
+func (a *app) key(ctx context.Context, source string) (*storage.Key, error) {
 	s, err := storage.ParseKeySource(source)
 	if err != nil {
 		return nil, err
 	}
-	return s.Load(a.logger())
+	return cli.ReadKey(ctx, a.err, source, func() (*storage.Key, error) { return s.Load(a.logger()) })
 }

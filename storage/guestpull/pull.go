@@ -179,6 +179,11 @@ func (p *pull) pullLayer(ctx context.Context, i int, t *turn) error {
 	if err != nil {
 		return err
 	}
+	if !made { // what it makes is counted on the way
+		if err := p.budgets.written.take(inBlocks(l.bytes)); err != nil {
+			return err
+		}
+	}
 	d := p.manifest.layers[i]
 	p.layers[i] = Layer{Digest: d.Digest, DiffID: p.manifest.diffIDs[i], Dir: l.n, Bytes: l.bytes, Existing: !made}
 	if made {

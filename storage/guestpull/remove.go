@@ -42,7 +42,7 @@ func (im *Images) List(ctx context.Context) ([]Stored, error) {
 }
 
 // Remove removes an image, given by name or manifest digest, with the layers
-// that no other has. An image that is mounted in a bundle stays, with
+// that no other has. By one of several names it removes only that name. An image that is mounted in a bundle stays, with
 // [storage.ErrBusy].
 func (im *Images) Remove(ctx context.Context, name string) error {
 	return failure("remove", name, "", im.using(ctx, func() error { return im.remove(name) }))
@@ -55,6 +55,13 @@ func (im *Images) remove(name string) error {
 	d, found := im.index.find(name)
 	if !found {
 		return refuse(ErrNoSuchImage, "list those that are there", "it is not on the store %s", im.dir)
+	}
+	if names := im.index.Images[d].Names; len(names) > 1 && slices.Contains(names, name) {
+		return im.drops(func(x *index) {
+			image := x.Images[d]
+			image.Names = slices.DeleteFunc(slices.Clone(image.Names), func(n string) bool { return n == name })
+			x.Images[d] = image
+		})
 	}
 	if bundles := im.index.bundlesOf(d); len(bundles) > 0 {
 		return refuse(storage.ErrBusy, "release the bundle first", "bundle %s uses it", bundles[0])
