@@ -29,9 +29,9 @@ var mayImport = map[string][]string{
 	"storage/guestpull/handover": {},
 
 	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
-	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "internal/cli"},
+	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores", "internal/cli"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/keyservice", "internal/secret"},
-	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/guestpull/handover", "internal/imagepolicy", "internal/keyservice"},
+	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/protocol/stores", "storage/guestpull/handover", "internal/imagepolicy", "internal/keyservice"},
 	"storage/protocol/cdh":    {},
 	"storage/protocol/stores": {},
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/keyring", "internal/loop", "internal/secret", "internal/undo"},

@@ -22,7 +22,9 @@ type grower struct {
 	growth   mkfs.Growth
 	goal     uint64 // bytes
 	asUsed   bool
-	short    bool // of memory for tags, as the log says
+	cheap    uint64 // largest size on the way whose metadata is no more than seedMetadata; 0: none
+	files    uint64 // inodes to have in front of what is used; see room
+	short    bool   // of memory for tags, as the log says
 	tags     *tagReserve
 	log      *slog.Logger
 	progress func(Progress)
@@ -56,6 +58,8 @@ func (g *grower) plan() error {
 		return refuse(ErrInvalid, "", "%w", err)
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
+	g.cheap = lastWithin(g.growth, geometry.Size(), geometry.Within(sysfsSize(g.device), seedMetadata))
+	g.files = min(leadFiles, max(leastFiles, g.cheap/seedUnit*geometry.InodesPerGroup*7/8))
 	return nil
 }
 
@@ -123,21 +127,6 @@ func (g *grower) step() error {
 		return err
 	}
 	return g.advanced(size, next)
-}
-
-// roomy reports whether the filesystem has room for what programs write before a
-// grower that follows its use looks again and has taken a step.
-func (g *grower) roomy() (bool, error) {
-	root, err := g.openRoot()
-	if err != nil {
-		return false, err
-	}
-	defer root.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
-		return false, os.NewSyscallError("fstatfs", err)
-	}
-	return st.Bfree*uint64(st.Frsize) >= lead() && st.Ffree >= leadFiles, nil
 }
 
 // overtaken reports whether the filesystem is as large as a step would have made

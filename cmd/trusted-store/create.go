@@ -62,7 +62,7 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
 			if err != nil {
 				return err
 			}
-			return a.growAndPrint(c.Context(), store, common.wait)
+			return a.growAndPrint(c.Context(), store, common)
 		},
 	}
 	common.add(c)

@@ -55,7 +55,7 @@ a device without a header that we accept is an error.`,
 			if err != nil {
 				return err
 			}
-			return a.growAndPrint(c.Context(), store, common.wait)
+			return a.growAndPrint(c.Context(), store, common)
 		},
 	}
 	common.add(c)

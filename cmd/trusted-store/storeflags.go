@@ -15,6 +15,7 @@ type storeFlags struct {
 	key, mount, name string
 	integrity        storage.Integrity
 	wait             waitFlag
+	asUsed           cli.AsUsed
 }
 
 func (f *storeFlags) add(c *cobra.Command) {
@@ -24,6 +25,8 @@ func (f *storeFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
 	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
 	f.wait.add(flags)
+	flags.Var(&f.asUsed, "grow", "full: at once; as-used: only as the filesystem fills, so that little of a sparse device is used; always so with tags in memory")
+	complete(c, "grow", "full", "as-used")
 	complete(c, "key", "file:", "fd:", "-")
 	complete(c, "integrity", storage.HMACSHA256.String(), storage.NoIntegrity.String())
 }

@@ -1,6 +1,7 @@
 // Package keyservice asks the services of a confidential guest that have keys and
 // other secrets, over ttrpc on a Unix socket: resources of its key broker, and sealed
-// secrets. What they answer is in locked memory from the moment it is read.
+// secrets. What they answer is in locked memory from the moment it is read. What
+// others ask them it passes on; see [Relay].
 package keyservice
 
 import (
@@ -17,7 +18,14 @@ import (
 // IsResource reports whether a text names a resource: kbs://… or kbs+PLUGIN://….
 func IsResource(text string) bool {
 	scheme, _, found := strings.Cut(text, "://")
-	return found && (scheme == "kbs" || strings.HasPrefix(scheme, "kbs+"))
+	plugin, isPlugin := strings.CutPrefix(scheme, "kbs+")
+	return found && (scheme == "kbs" || isPlugin && plugin != "" && !strings.ContainsFunc(plugin, notOfScheme))
+}
+
+// notOfScheme tells what a URL's scheme cannot have.
+func notOfScheme(r rune) bool {
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune("+-.", r)
 }
 
 // Resource asks GetResourceService at a socket for a resource, such as
