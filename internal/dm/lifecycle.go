@@ -74,6 +74,22 @@ func (c *Control) Exchange(name string) error {
 	return opError("exchange the table of", name, c.resume(name, unix.DM_SKIP_LOCKFS_FLAG))
 }
 
+// Replace is Load and Exchange, and compares what is live then with what was meant; a
+// difference wraps [ErrTableDiffers]. After any other failure the old table stays.
+func (c *Control) Replace(name string, t Table, o LoadOptions) error {
+	if err := c.Load(name, t, o); err != nil {
+		return err
+	}
+	if err := c.Exchange(name); err != nil {
+		return errors.Join(err, c.Clear(name))
+	}
+	live, err := c.Table(name)
+	if err != nil {
+		return err
+	}
+	return opError("exchange the table of", name, t.Matches(live))
+}
+
 func (c *Control) resume(name string, flags uint32) error {
 	if err := findable(name); err != nil {
 		return err
