@@ -62,6 +62,9 @@ func (l *live) is(id uuid.UUID) bool {
 	if top == nil {
 		top = l.data
 	}
+	if top == nil {
+		top = l.new
+	}
 	return top.volume == id
 }
 
@@ -77,7 +80,7 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
-	for _, layer := range []*layer{l.crypt, l.integrity, l.data} {
+	for _, layer := range []*layer{l.new, l.crypt, l.integrity, l.data} {
 		if layer == nil {
 			continue
 		}

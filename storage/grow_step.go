@@ -34,13 +34,13 @@ func newGrower(mapping dm.Info) (*grower, error) {
 		return nil, err
 	}
 	g := &grower{device: mapping.Device, node: node}
-	if err := g.plan(); err != nil {
+	if err := g.plan(mapping.Name); err != nil {
 		return nil, errors.Join(err, node.Close())
 	}
 	return g, nil
 }
 
-func (g *grower) plan() error {
+func (g *grower) plan(name string) error {
 	mounts, err := mountinfo.GetMounts(ofDevice(g.device))
 	if err != nil {
 		return err
@@ -56,7 +56,11 @@ func (g *grower) plan() error {
 		return refuse(ErrInvalid, "", "%w", err)
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
-	return nil
+	below, err := readIntegrityLayer(name)
+	if below != nil && !growable(geometry) {
+		g.growth.Target = geometry.Size()
+	}
+	return err
 }
 
 var errNotMounted = refuse(ErrInvalid, "mount it first", "nothing of the store is mounted in this mount namespace")
