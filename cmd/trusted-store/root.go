@@ -36,7 +36,7 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log each step with its time")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings")
-	root.AddCommand(a.create(), a.open(), a.close(), a.grow(), a.verify(), a.status(), a.inspect(), a.keys(), a.volume())
+	root.AddCommand(a.create(), a.open(), a.close(), a.grow(), a.resize(), a.verify(), a.status(), a.inspect(), a.keys(), a.volume())
 	return root
 }
 

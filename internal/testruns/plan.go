@@ -54,7 +54,8 @@ var notAsked = []string{
 var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
-	"TestOneGrower", "TestVerifyWhileInUse",
+	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
+	"TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
