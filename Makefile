@@ -77,7 +77,7 @@ generate: check-go ## the Go code of the ttrpc protocols, from their .proto file
 TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
 
 test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2000x
 	@$(TESTRUNS) test
 
 kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md
@@ -130,6 +130,8 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	@# misspell: documents are read more often than they are written.
 	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
+	@# What is published about modules that ship was read for these versions.
+	.ci/advisories $(GO)
 
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
 	@.ci/install $(DEMO_PACKAGES) e2fsprogs

@@ -17,12 +17,12 @@ import (
 const (
 	// BelowSuffix ends the name of that mapping.
 	BelowSuffix = "_data"
-	// BelowPrefix begins the kernel's UUID of that mapping; the volume's UUID
-	// without dashes follows, a dash and the mapping's name.
-	BelowPrefix = "TRUSTED-STORE-"
 
 	layerSuffix = "_dif"
-	layerPrefix = "CRYPT-INTEGRITY-"
+	// subdevPrefix begins the kernel's UUIDs of both mappings; the volume's UUID
+	// without dashes follows, a dash and the mapping's name. cryptsetup's close
+	// takes away what is called so below the mapping that it closes.
+	subdevPrefix = "CRYPT-SUBDEV-"
 )
 
 // Below returns the name of the mapping below the one of that name: "x_data" for
@@ -30,11 +30,9 @@ const (
 func Below(name string) string { return strings.TrimSuffix(name, layerSuffix) + BelowSuffix }
 
 // BelowUUID returns the kernel's UUID of a mapping of that name that belongs to a
-// volume and is none of cryptsetup's layers.
-func BelowUUID(volume uuid.UUID, name string) string { return deviceUUID(BelowPrefix, volume, name) }
-
-func deviceUUID(prefix string, volume uuid.UUID, name string) string {
-	return prefix + strings.ReplaceAll(volume.String(), "-", "") + "-" + name
+// volume, below its uppermost one: the one by which cryptsetup knows it.
+func BelowUUID(volume uuid.UUID, name string) string {
+	return subdevPrefix + strings.ReplaceAll(volume.String(), "-", "") + "-" + name
 }
 
 func (m Mapping) activateBelow(ctx context.Context, metadata *memory) error {
@@ -61,7 +59,7 @@ func deactivateBelow(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(info.UUID, BelowPrefix) {
+	if !strings.HasPrefix(info.UUID, subdevPrefix) || !strings.HasSuffix(info.UUID, "-"+name) {
 		return fmt.Errorf("%w: mapping %s is another program's", ErrNotFound, name)
 	}
 	return c.Remove(ctx, name)

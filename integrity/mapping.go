@@ -18,7 +18,7 @@ type Mapping struct {
 	// Name is the whole name of the mapping, as "x_dif"; at most 79 bytes. The
 	// mapping below has the name [Below] of it.
 	Name string
-	// UUID is the volume's. The mapping's own is CRYPT-INTEGRITY-<uuid without
+	// UUID is the volume's. The mapping's own is CRYPT-SUBDEV-<uuid without
 	// dashes>-<name>, by which cryptsetup knows it.
 	UUID uuid.UUID
 	// Device is the open block device below both. It must not be open exclusively,
@@ -126,7 +126,7 @@ func (m Mapping) activateLayer(ctx context.Context, metadata *memory) error {
 		return err
 	}
 	return kernelDisagrees(dm.Activate(ctx, dm.Activation{
-		Name: m.Name, UUID: deviceUUID(layerPrefix, m.UUID, m.Name), Below: below, Table: table,
+		Name: m.Name, UUID: BelowUUID(m.UUID, m.Name), Below: below, Table: table,
 		Load:   func(c *dm.Control) error { return c.Load(m.Name, table, dm.LoadOptions{ReadOnly: m.ReadOnly}) },
 		Verify: func(c *dm.Control) error { return m.verify(c, metadata) },
 	}))

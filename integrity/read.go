@@ -8,8 +8,7 @@ import (
 // Read reads the superblock at sector offset of a device and returns the layout of
 // that layer on the device's present size, as [Superblock.Layout] does.
 //
-// The answer is only about what was read: the kernel gets the superblock of that
-// layout from memory when it is activated.
+// The answer is about what was read: [Activate] takes it, and does not read again.
 func Read(device *os.File, offset uint64) (Layout, error) {
 	_, l, err := ReadSuperblock(device, offset)
 	return l, err

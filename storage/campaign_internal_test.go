@@ -178,7 +178,7 @@ func tainted(t *testing.T) string {
 func TestRandomSuperblocksAndJournals(t *testing.T) {
 	storagetest.Kernel(t, "crypt", "integrity", "flakey")
 	storagetest.CheckLeaks(t)
-	rounds, before := 60, tainted(t)
+	rounds, before := 30, tainted(t)
 	if os.Getenv("TRUSTED_STORE_SOAK") != "" {
 		rounds = 10_000
 	}

@@ -112,13 +112,9 @@ func cryptsetupKnowsOurMapping(t *testing.T, cryptsetup string) {
 	require.Equal(t, status{"LUKS2", "aes-xts-plain64", 768, "keyring", "hmac(sha256)", 4096}, statusOf(t, cryptsetup, s.Name()))
 	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
 	tool(t, cryptsetup, "close", s.Name())
-	status, err := s.Status(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, storage.StateIncomplete, status.State, "it does not know the mapping below")
-	require.NoError(t, s.Close())
-	_, err = s.Status(t.Context())
+	_, err := s.Status(t.Context())
 	require.ErrorIs(t, err, storage.ErrNotFound)
-	require.NoError(t, s.Close(), "twice")
+	require.NoError(t, s.Close(), "closed by somebody else is closed")
 }
 
 func TestDeviceByNumber(t *testing.T) {

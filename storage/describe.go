@@ -16,6 +16,9 @@ func (l *live) describe(s *Status) {
 	if l.crypt == nil {
 		s.State = StateIncomplete
 		s.addProblem("the encryption layer is missing")
+		if l.integrity == nil {
+			s.addProblem("the integrity layer is missing")
+		}
 	} else {
 		encrypts = s.sound(l.describeCrypt)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
@@ -21,6 +22,9 @@ func (l *live) describeDevice(s *Status) {
 	}
 	s.Offset = dataSector
 	if l.data != nil && l.data.usable(s, "data") {
+		if bottom != nil && !slices.Contains(bottom.deps, l.data.info.Device) {
+			s.addProblem("mapping %s is not what %s is over", l.data.info.Name, bottom.info.Name)
+		}
 		number = l.describeData(s)
 	}
 	if number == (dm.Device{}) {

@@ -74,7 +74,7 @@ func (e *Error) cause() error {
 		return op.Err
 	}
 	if errors.Is(e.Err, loop.ErrNotSupported) {
-		return fmt.Errorf("%w: %w", dm.ErrNotSupported, loop.ErrNotSupported)
+		return loop.ErrNotSupported
 	}
 	return withoutName(e.Err, e.What)
 }

@@ -11,20 +11,17 @@ import (
 	"github.com/google/uuid"
 	"github.com/moby/sys/mountinfo"
 
-	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
 // The kernel's UUIDs of the mappings begin like this; the volume's UUID without
-// dashes follows, then the name. All but the last are libcryptsetup's, which is how
-// its tools and ours know each other's mappings: since 2.8 its integrity layers are
-// named like the third, and it knows both. It has none like the last: what it opens
-// reads superblock and journal from the device.
+// dashes follows, then the name. They are libcryptsetup's, which is how its tools
+// and ours know each other's mappings: its integrity layers are named like the
+// second, since 2.8 like the third, as all of ours below the first.
 const (
 	cryptPrefix     = "CRYPT-LUKS2-"
 	integrityPrefix = "CRYPT-INTEGRITY-"
 	subdevPrefix    = "CRYPT-SUBDEV-"
-	dataPrefix      = integrity.BelowPrefix
 )
 
 // layerKind is how the mappings of one layer are told from other programs'.
@@ -36,8 +33,8 @@ type layerKind struct {
 var (
 	cryptLayer     = layerKind{"", []string{cryptPrefix}}
 	integrityLayer = layerKind{integritySuffix, []string{integrityPrefix, subdevPrefix}}
-	dataLayer      = layerKind{dataSuffix, []string{dataPrefix}}
-	newLayer       = layerKind{newSuffix, []string{dataPrefix}}
+	dataLayer      = layerKind{dataSuffix, []string{subdevPrefix}}
+	newLayer       = layerKind{newSuffix, []string{subdevPrefix}}
 )
 
 // volume returns the UUID of the volume that a mapping is this layer of. One
