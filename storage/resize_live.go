@@ -166,8 +166,10 @@ func (r *resizing) withKey(load func() error) error {
 // mapping reads of the filesystem proves the key.
 func (r *resizing) prepare(ctx context.Context) (err error) {
 	name := r.live.name + newSuffix
-	if err := r.removeNew(ctx, name); err != nil { // of one that was cut off
-		return err
+	if r.live.new != nil { // of one that was cut off
+		if err := r.removeNew(ctx, name); err != nil {
+			return err
+		}
 	}
 	if _, err := r.control.Create(name, integrity.BelowUUID(r.live.crypt.volume, name)); err != nil {
 		return err
