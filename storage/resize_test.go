@@ -149,7 +149,7 @@ func cuts() int {
 	if soak() {
 		return 50
 	}
-	return 4
+	return 3
 }
 
 // takes is about how long a resize takes here, for moments within it.
