@@ -45,7 +45,9 @@ func startSyncWriter(dir string) *syncWriter {
 // syncedFiles is how many files it has at most: it writes each again and again.
 const syncedFiles = 200
 
-func syncedFile(dir string, n int64) string { return filepath.Join(dir, fmt.Sprint("w", n%syncedFiles)) }
+func syncedFile(dir string, n int64) string {
+	return filepath.Join(dir, fmt.Sprint("w", n%syncedFiles))
+}
 
 // fileOf is what file n has, up to 17 KiB.
 func fileOf(n int64) []byte {
@@ -160,6 +162,23 @@ func takes(t *testing.T, name string) time.Duration {
 	return time.Since(began)
 }
 
+// logLayers says how far a resize got.
+func logLayers(t *testing.T, name string) {
+	t.Helper()
+	sizes := ""
+	for _, layer := range []string{"_data", "_dif", "_new", ""} {
+		device, err := filepath.EvalSymlinks("/dev/mapper/" + name + layer)
+		if err != nil {
+			continue
+		}
+		f, err := os.Open(device)
+		require.NoError(t, err)
+		sizes += fmt.Sprintf(" %s%s: %d", name, layer, deviceSize(t, f)/512)
+		require.NoError(t, f.Close())
+	}
+	t.Log("cut with", sizes)
+}
+
 // Killed at any moment it leaves a store that can be used, also through what it had
 // made; the next one goes on, or the next Open.
 func TestResizeKilled(t *testing.T) {
@@ -182,6 +201,7 @@ func TestResizeKilled(t *testing.T) {
 		time.Sleep(rand.N(whole))
 		require.NoError(t, child.Process.Kill())
 		_ = child.Wait()
+		logLayers(t, s.Name())
 		if n%2 == 1 {
 			files := w.end()
 			require.NoError(t, w.failed)
@@ -235,6 +255,7 @@ func TestResizePowerCut(t *testing.T) {
 		files := w.written.Load()
 		host.Set(t, storagetest.Fault{Kind: storagetest.FailWrites})
 		_ = child.Wait()
+		logLayers(t, s.Name())
 		w.end()
 		closeBroken(t, s)
 		host.Set(t)

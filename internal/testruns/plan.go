@@ -55,7 +55,7 @@ var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
 	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
-	"TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
+	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
