@@ -88,6 +88,9 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return stillOpen(layer, err)
 		}
 	}
+	if err := control.RemoveStale(l.name + newSuffix); err != nil { // of a Resize that was killed
+		return err
+	}
 	return lent.release(disk)
 }
 

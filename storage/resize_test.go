@@ -167,12 +167,10 @@ func logLayers(t *testing.T, name string) {
 	t.Helper()
 	sizes := ""
 	for _, layer := range []string{"_data", "_dif", "_new", ""} {
-		device, err := filepath.EvalSymlinks("/dev/mapper/" + name + layer)
+		f, err := os.Open("/dev/mapper/" + name + layer)
 		if err != nil {
-			continue
+			continue // none, or its node alone
 		}
-		f, err := os.Open(device)
-		require.NoError(t, err)
 		sizes += fmt.Sprintf(" %s%s: %d", name, layer, deviceSize(t, f)/512)
 		require.NoError(t, f.Close())
 	}

@@ -129,6 +129,18 @@ func (c *Control) Remove(ctx context.Context, name string) error {
 	return opError("remove", name, c.remove(ctx, name))
 }
 
+// RemoveStale removes the node of a mapping that is gone, whose remover was killed
+// before it removed that too. Where a mapping has the name it does nothing.
+func (c *Control) RemoveStale(name string) error {
+	err := findable(name)
+	if err == nil {
+		if _, err = c.info(name); errors.Is(err, ErrNotFound) {
+			err = removeStale(name)
+		}
+	}
+	return opError("remove the node of", name, err)
+}
+
 const (
 	firstPause = 2 * time.Millisecond
 	maxPause   = 100 * time.Millisecond
