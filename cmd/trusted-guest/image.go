@@ -48,6 +48,7 @@ func (a *app) printImages(images []guestpull.Stored) error {
 			bytes += l.Bytes
 		}
 		fmt.Fprintf(a.out, "%s  %s  %d layers, %s\n", image.Digest, strings.Join(image.Names, " "), len(image.Layers), humanize.IBytes(uint64(bytes)))
+		a.printVerified(image.Verified)
 		for _, b := range image.Bundles {
 			fmt.Fprintf(a.out, "  in %s\n", b)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 
@@ -18,7 +17,7 @@ type serveFlags struct {
 	socket, upstream string
 	minSize          cli.Size
 	store            string // where images are pulled to
-	images           guestpull.Options
+	images           registryFlags
 }
 
 func (a *app) serve() *cobra.Command {
@@ -44,21 +43,25 @@ unless this service is what listens there.`,
 			if f.upstream == f.socket {
 				return cli.UsageErrorf(c, "--upstream %s: that is this service's own socket", f.upstream)
 			}
-			return a.runServe(c.Context(), f)
+			return a.runServe(c, f)
 		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.socket, "socket", securemount.DefaultSocket, "listen on the Unix socket `PATH`")
 	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for")
 	addStoreFlag(c, &f.store)
-	addRegistryFlags(c, &f.images)
+	f.images.add(c)
 	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less")
 	return c
 }
 
-func (a *app) runServe(ctx context.Context, f serveFlags) error {
-	log := a.serviceLog()
-	f.images.Logger, f.images.KeyService = log, f.upstream
+func (a *app) runServe(c *cobra.Command, f serveFlags) error {
+	ctx, log := c.Context(), a.serviceLog()
+	f.images.opts.KeyService = f.upstream
+	images, err := f.images.options(c, &f.store, log)
+	if err != nil {
+		return err
+	}
 	server := securemount.New(securemount.Options{
 		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(),
 	})
@@ -74,7 +77,7 @@ func (a *app) runServe(ctx context.Context, f serveFlags) error {
 		log.Warn("the service manager was not told", "err", err)
 	}
 	log.Info("serving", "socket", f.socket, "upstream", f.upstream, "min_size", f.minSize.String(), "version", cli.Version())
-	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, f.images))...)
+	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, images))...)
 	log.Info("stopped")
 	return err
 }

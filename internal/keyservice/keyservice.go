@@ -48,3 +48,10 @@ func ask(ctx context.Context, socket, service, method string, request proto.Mess
 	}
 	return secret.Move(value)
 }
+
+// UnwrapKey asks the KeyProviderService at a socket for the key of a layer. Both texts
+// are JSON of the key provider protocol. Source: containers/ocicrypt, docs/keyprovider.md.
+func UnwrapKey(ctx context.Context, socket string, input []byte) (*secret.Bytes, error) {
+	// Its message has one field of bytes, of number 1, as this one.
+	return ask(ctx, socket, "keyprovider.KeyProviderService", "UnWrapKey", &cdh.UnsealSecretInput{Secret: input})
+}

@@ -38,7 +38,8 @@ var notAsked = []string{
 	"TestInterruptedCreateAtAnyMoment", "TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
 	"TestKilledCreateIsCleanedUp", "TestKilledPull", "TestKilledService", "TestKilledWhileOpening", "TestProgressBar",
 	// Images of containers, from registries and by snapshotters.
-	"TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle", "TestPull", "TestStoreFillsUp", "TestTextOfARegistry",
+	"TestEncryptedLayers", "TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle", "TestPull", "TestStoreFillsUp", "TestTextOfARegistry",
+	"TestUndecryptableLayers",
 	"TestSnapshotterEndsInAnOverlay", "TestSnapshotterHandsOver", "TestSnapshotterMisconfigured",
 	// Loads, and devices of terabytes.
 	"TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",

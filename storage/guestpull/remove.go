@@ -19,6 +19,8 @@ type Stored struct {
 	Names   []string      `json:"names"`
 	Layers  []Layer       `json:"layers"` // their directories and sizes
 	Bundles []string      `json:"bundles"`
+	// Verified is what the policy of its last pull said.
+	Verified []Verified `json:"verified,omitempty"`
 }
 
 // List returns the images on the store, sorted by digest.
@@ -26,7 +28,7 @@ func (im *Images) List(ctx context.Context) ([]Stored, error) {
 	all := []Stored{}
 	err := im.using(ctx, func() error {
 		for d, image := range im.index.Images {
-			s := Stored{Digest: d, Names: image.Names, Bundles: im.index.bundlesOf(d)}
+			s := Stored{Digest: d, Names: image.Names, Bundles: im.index.bundlesOf(d), Verified: image.Verified}
 			for _, chain := range image.Chains {
 				l := im.index.Layers[chain]
 				s.Layers = append(s.Layers, Layer{Dir: l.Dir, Bytes: l.Bytes})
