@@ -62,6 +62,9 @@ func (l *live) is(id uuid.UUID) bool {
 	if top == nil {
 		top = l.data
 	}
+	if top == nil {
+		top = l.new
+	}
 	return top.volume == id
 }
 
@@ -77,13 +80,16 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
-	for _, layer := range []*layer{l.crypt, l.integrity, l.data} {
+	for _, layer := range []*layer{l.new, l.crypt, l.integrity, l.data} {
 		if layer == nil {
 			continue
 		}
 		if err := control.Remove(ctx, layer.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
 			return stillOpen(layer, err)
 		}
+	}
+	if err := control.RemoveStale(l.name + newSuffix); err != nil { // of a Resize that was killed
+		return err
 	}
 	return lent.release(disk)
 }

@@ -58,8 +58,8 @@ type GrowOptions struct {
 // killed at any moment. One process at a time grows a store.
 //
 // It writes nothing itself: it asks the kernel for sizes that follow from the
-// size of the device, and what the kernel reads on the way Create wrote before
-// the mount. So even a filesystem that somebody else resizes at the same time
+// size of the device, and what the kernel reads on the way Create, Open or Resize
+// wrote before. So even a filesystem that somebody else resizes at the same time
 // loses nothing. Where these blocks cannot be read, growing ends with an error.
 //
 // It needs root.

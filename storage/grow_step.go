@@ -36,13 +36,13 @@ func newGrower(mapping dm.Info) (*grower, error) {
 		return nil, err
 	}
 	g := &grower{device: mapping.Device, node: node}
-	if err := g.plan(); err != nil {
+	if err := g.plan(mapping.Name); err != nil {
 		return nil, errors.Join(err, node.Close())
 	}
 	return g, nil
 }
 
-func (g *grower) plan() error {
+func (g *grower) plan(name string) error {
 	mounts, err := mountinfo.GetMounts(ofDevice(g.device))
 	if err != nil {
 		return err
@@ -58,6 +58,13 @@ func (g *grower) plan() error {
 		return refuse(ErrInvalid, "", "%w", err)
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
+	below, err := readIntegrityLayer(name)
+	if below != nil && !growable(geometry) {
+		g.growth.Target = geometry.Size()
+	}
+	if err != nil {
+		return err
+	}
 	g.cheap = lastWithin(g.growth, geometry.Size(), geometry.Within(sysfsSize(g.device), seedMetadata))
 	g.files = min(leadFiles, max(leastFiles, g.cheap/seedUnit*geometry.InodesPerGroup*7/8))
 	return nil

@@ -34,6 +34,7 @@ var (
 	cryptLayer     = layerKind{"", []string{cryptPrefix}}
 	integrityLayer = layerKind{integritySuffix, []string{integrityPrefix, subdevPrefix}}
 	dataLayer      = layerKind{dataSuffix, []string{subdevPrefix}}
+	newLayer       = layerKind{newSuffix, []string{subdevPrefix}}
 )
 
 // volume returns the UUID of the volume that a mapping is this layer of. One
@@ -58,6 +59,7 @@ type live struct {
 	crypt     *layer // nil: not there
 	integrity *layer // nil: not there, as in a volume without integrity
 	data      *layer // nil: not there, as in a volume without integrity, or that cryptsetup opened
+	new       *layer // nil, but while Resize is at work, or after it was killed
 }
 
 // layer is one mapping.
@@ -83,10 +85,14 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crypt == nil && integrity == nil && data == nil {
+	extra, err := readLayer(control, name, newLayer)
+	if err != nil {
+		return nil, err
+	}
+	if crypt == nil && integrity == nil && data == nil && extra == nil {
 		return nil, noStore(control, name)
 	}
-	return &live{name, crypt, integrity, data}, nil
+	return &live{name, crypt, integrity, data, extra}, nil
 }
 
 // noStore says what a name is that has no layer of a store.
@@ -143,7 +149,7 @@ func storeNames(control *dm.Control) ([]string, error) {
 
 // storeName returns the name of the store that a mapping is a layer of, or "".
 func storeName(mapping dm.Info) string {
-	for _, kind := range []layerKind{cryptLayer, integrityLayer, dataLayer} {
+	for _, kind := range []layerKind{cryptLayer, integrityLayer, dataLayer, newLayer} {
 		name, found := strings.CutSuffix(mapping.Name, kind.suffix)
 		if _, ours := kind.volume(mapping); found && ours {
 			return name

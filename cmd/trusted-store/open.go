@@ -23,7 +23,8 @@ func (a *app) open() *cobra.Command {
 		Short: "Open a volume with its key and mount it; never formats",
 		Long: `Open the volume on DEVICE (a path or MAJ:MIN) with its key, and mount it.
 Nothing is written before the key is proven right, and nothing is ever formatted:
-a device without a header that we accept is an error.`,
+a device without a header that we accept is an error. A device that became larger
+is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
   get-key | trusted-store open 8:16 --key -`,
 		Args: cli.Needs("DEVICE"),
@@ -61,7 +62,7 @@ a device without a header that we accept is an error.`,
 	common.add(c)
 	c.Flags().StringVar(&expect, "expect-uuid", "", "refuse every volume but the one with this `UUID`")
 	c.Flags().StringVar(&header, "expect-header", "", "refuse every header but the one with this `SHA256`, the fingerprint that inspect prints; it changes with every key added or removed")
-	c.Flags().Uint64Var(&maxMemory, "max-argon2-memory", 0, "most memory in `MIB` that a key slot may ask for (default 64)")
+	addMaxMemory(c, &maxMemory)
 	return c
 }
 

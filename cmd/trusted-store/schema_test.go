@@ -27,6 +27,12 @@ type (
 		Name   string          `json:"name"`
 		Growth *storage.Growth `json:"growth"`
 	}
+	resizedOutput struct {
+		Name        string          `json:"name"`
+		DeviceBytes uint64          `json:"device_bytes"`
+		Sectors     uint64          `json:"sectors"`
+		Growth      *storage.Growth `json:"growth"`
+	}
 	keyOutput struct {
 		Device  string `json:"device"`
 		Slot    int    `json:"slot"`
@@ -56,6 +62,7 @@ var outputs = reference.Outputs{
 	"open":            {storage.Status{}},
 	"close":           {closedOutput{}},
 	"grow":            {grownOutput{}},
+	"resize":          {resizedOutput{}},
 	"verify":          {storage.Verification{}},
 	"status":          {storage.Status{}, []storage.Status{}},
 	"inspect":         {storage.Inspection{}},

@@ -55,7 +55,8 @@ var notAsked = []string{
 var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
-	"TestOneGrower", "TestVerifyWhileInUse",
+	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
+	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
