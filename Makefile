@@ -182,6 +182,9 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
 	@.ci/install $(DEMO_PACKAGES) e2fsprogs
 	@$(GUEST) setup uml-newest cryptsetup-newest
+	@echo 'shell: root in a guest of its own; $$TRUSTED_STORE_DISKS is its raw disk of 56 GiB. A store on it:'
+	@echo 'shell:   trusted-store create $$TRUSTED_STORE_DISKS --mount /tmp/store && df -h /tmp/store'
+	@echo 'shell: cryptsetup, cryptsetup-newest, dmsetup and e2fsck are there, too. "exit" ends the guest, with all that is in it.'
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
 
 clean: ## remove what was built here; the guests' cache stays

@@ -77,6 +77,9 @@ func (a *app) runServe(c *cobra.Command, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := checkStoreDir(c, f.store); err != nil {
+		return err
+	}
 	server := securemount.New(securemount.Options{
 		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(), GrowFull: !bool(f.asUsed), Policy: f.policy,
 	})
@@ -98,6 +101,21 @@ func (a *app) runServe(c *cobra.Command, f serveFlags) error {
 	l = securemount.Forward(l, f.upstream, log, ours...)
 	err = securemount.Serve(ctx, l, log, services(server, guestpull.New(f.store, images))...)
 	log.Info("stopped")
+	return err
+}
+
+// checkStoreDir refuses a directory that was named and is not there. The default one
+// appears when the agent asks for the store.
+func checkStoreDir(c *cobra.Command, dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !c.Flags().Changed("store"):
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return cli.UsageErrorf(c, "--store %s: no such directory; make it, or name the one at which the store is or will be mounted", dir)
+	case err == nil && !info.IsDir():
+		return cli.UsageErrorf(c, "--store %s: not a directory", dir)
+	}
 	return err
 }
 

@@ -75,6 +75,11 @@ func (a *app) writeInspection(i *storage.Inspection) error {
 	for _, v := range s.Violations {
 		fmt.Fprintf(t, "  %s\n", v)
 	}
+	whole := "accepted: header and superblock"
+	if !i.Accepted() {
+		whole = "rejected, for what is said above"
+	}
+	fmt.Fprintf(t, "\nvolume\t%s\n", whole)
 	return t.Flush()
 }
 
