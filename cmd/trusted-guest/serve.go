@@ -77,7 +77,7 @@ func (a *app) runServe(c *cobra.Command, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := checkStoreDir(c, f.store); err != nil {
+	if err := checkStoreDir(c, f.store, log); err != nil {
 		return err
 	}
 	server := securemount.New(securemount.Options{
@@ -104,15 +104,16 @@ func (a *app) runServe(c *cobra.Command, f serveFlags) error {
 	return err
 }
 
-// checkStoreDir refuses a directory that was named and is not there. The default one
-// appears when the agent asks for the store.
-func checkStoreDir(c *cobra.Command, dir string) error {
+// checkStoreDir refuses what is no directory. One that is not there appears when the
+// agent asks for the store; a name that was mistyped is seen in the log.
+func checkStoreDir(c *cobra.Command, dir string, log *slog.Logger) error {
 	info, err := os.Stat(dir)
 	switch {
-	case errors.Is(err, os.ErrNotExist) && !c.Flags().Changed("store"):
-		return nil
 	case errors.Is(err, os.ErrNotExist):
-		return cli.UsageErrorf(c, "--store %s: no such directory; make it, or name the one at which the store is or will be mounted", dir)
+		if c.Flags().Changed("store") {
+			log.Warn("images cannot be pulled before a store is mounted: no such directory", "store", dir)
+		}
+		return nil
 	case err == nil && !info.IsDir():
 		return cli.UsageErrorf(c, "--store %s: not a directory", dir)
 	}
