@@ -16,9 +16,10 @@
 // zeroed one makes the kernel format anew, a shrunk one would shrink the volume,
 // others stop the kernel. Therefore this package computes what a superblock must be,
 // from a size that the device may have had and the choice of the journal; [Read]
-// compares every byte of 4096, and plans for the size that it has now. And the kernel never reads the device's: below a layer's mapping,
-// "x_dif", is another one, "x_data" ([Below]), of the device but for the superblock,
-// which comes from memory of this machine. Format lets the kernel make it there,
+// compares every byte of 4096, and plans for the size that it has now. And the kernel
+// never reads the device's: below a layer's mapping, "x_dif", is another one, "x_data"
+// ([Below]), of the device but for the superblock, which comes from memory of this
+// machine. Format lets the kernel make it there,
 // compares what came of it, and writes it to the device for the next Read.
 //
 // # Journal

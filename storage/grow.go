@@ -23,8 +23,9 @@ const (
 	GrowLater
 	// GrowAsUsed: as GrowInBackground, but the filesystem is grown only as it
 	// fills, with some room ahead, until Close. What an empty store takes of its
-	// device is then a few MB, however large that is: for sparse ones. Until the filesystem has filled, statfs shows a smaller one, and no
-	// file can be allocated that is larger: see [GrowOptions].AsUsed.
+	// device is then a few MB, however large that is: for sparse ones. Until the
+	// filesystem has filled, statfs shows a smaller one, and no file can be
+	// allocated that is larger: see [GrowOptions].AsUsed.
 	GrowAsUsed
 )
 
@@ -34,7 +35,8 @@ type GrowOptions struct {
 	// many or more. 0: its full size.
 	Size uint64
 	// Follow makes Grow wait while another process grows the store, and go on
-	// where that one stops. Without it Grow fails with [ErrBusy].
+	// where that one stops. Without it Grow fails with [ErrBusy]. One that only
+	// waits for the filesystem to fill stands back, and goes on afterwards.
 	Follow bool
 	// AsUsed is for who grows in the background: the filesystem is then kept no
 	// larger than what is used and some room ahead, until it is closed or has
@@ -75,8 +77,17 @@ func growStore(ctx context.Context, nameOrDir string, opts GrowOptions) error {
 	return grow(ctx, live.crypt.info, opts)
 }
 
-// grow grows the filesystem on a mapping.
+// grow grows the filesystem on a mapping. One that stood back begins anew: the device
+// may be larger by then.
 func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
+	err := growOnce(ctx, mapping, opts)
+	for opts.Follow = true; errors.Is(err, errStoodBack); {
+		err = growOnce(ctx, mapping, opts)
+	}
+	return err
+}
+
+func growOnce(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	g, err := newGrower(mapping)
 	if err != nil {
 		return err
@@ -105,10 +116,11 @@ const (
 	// of the filesystem, so that an unmount, tried more often, succeeds.
 	stepPause = 20 * time.Millisecond
 	// lockGrace is how long a grower tries to get the lock: Status and udev may
-	// look at the node for a moment.
-	lockGrace = 200 * time.Millisecond
-	// followPause is how often one that follows another looks.
-	followPause = 100 * time.Millisecond
+	// look at the node for a moment, and who only waits for the filesystem to fill
+	// stands back.
+	lockGrace = time.Second
+	// turnPause is how often one that waits for its turn looks.
+	turnPause = 100 * time.Millisecond
 )
 
 func (g *grower) grow(ctx context.Context, follow bool) error {
@@ -117,7 +129,7 @@ func (g *grower) grow(ctx context.Context, follow bool) error {
 		if done, err := g.reached(); done || err != nil {
 			return err
 		}
-		locked, err := g.lock()
+		locked, err := g.turn()
 		switch {
 		case err != nil:
 			return err
@@ -126,7 +138,7 @@ func (g *grower) grow(ctx context.Context, follow bool) error {
 		case !follow && time.Since(began) > lockGrace:
 			return refuse(ErrBusy, "", "another process grows it")
 		}
-		if err := pause(ctx, followPause); err != nil {
+		if err := pause(ctx, turnPause); err != nil {
 			return err
 		}
 	}
@@ -165,6 +177,9 @@ const (
 func (g *grower) stepOrWait() (time.Duration, error) {
 	if !g.asUsed {
 		return stepPause, g.step()
+	}
+	if g.asked() {
+		return 0, errStoodBack
 	}
 	roomy, err := g.roomy()
 	switch {

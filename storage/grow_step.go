@@ -59,11 +59,11 @@ func (g *grower) plan(name string) error {
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
 	below, err := readIntegrityLayer(name)
-	if below != nil && !growable(geometry) {
-		g.growth.Target = geometry.Size()
-	}
 	if err != nil {
 		return err
+	}
+	if below != nil && !growable(geometry) {
+		g.growth.Target = geometry.Size()
 	}
 	g.cheap = lastWithin(g.growth, geometry.Size(), geometry.Within(sysfsSize(g.device), seedMetadata))
 	g.files = min(leadFiles, max(leastFiles, g.cheap/seedUnit*geometry.InodesPerGroup*7/8))

@@ -18,10 +18,10 @@ import (
 // shrank is refused with [ErrUnsuitable], with the size that it needs and has.
 //
 // Header and integrity superblock are read once, and only those bytes are acted on:
-// the kernel gets the superblock from memory. Nothing is written
-// to the device before the key is proven right: after [ErrWrongKey], a rejected
-// header or a busy device it is byte for byte as it was. After any failure
-// nothing that was made is left.
+// the kernel gets the superblock from memory. Nothing is written to the device
+// before the key is proven right: after [ErrWrongKey], a rejected header or a busy
+// device it is byte for byte as it was. After any failure nothing that was made is
+// left.
 //
 // key is read, not kept; the caller wipes it. Open needs root, and of the kernel
 // what [Create] needs.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/internal/blockdev"
@@ -32,7 +31,7 @@ type ResizeOptions struct {
 //
 // [Open] does the same for a store that is not live. Resize does nothing when the
 // device is not larger. While another process grows the store it waits, until ctx
-// ends. It can be cut off at any moment: the next Resize, or the next Open, goes on.
+// ends; one that only waits for the filesystem to fill stands back. It can be cut off at any moment: the next Resize, or the next Open, goes on.
 // No block is read that nobody has written. A device that shrank is refused with
 // [ErrUnsuitable], and the store stays as it is.
 //
@@ -132,18 +131,15 @@ func (r *resizing) find(context.Context) (err error) {
 // away until the end.
 func (r *resizing) lock(ctx context.Context) error {
 	for waits := false; ; waits = true {
-		locked, err := r.grower.lock()
+		locked, err := r.grower.turn()
 		if locked || err != nil {
 			return err
 		}
 		if !waits {
 			r.log.Info("waiting for the process that grows the store", "store", r.live.name)
 		}
-		if err := pause(ctx, followPause); err != nil {
+		if err := pause(ctx, turnPause); err != nil {
 			return err
 		}
 	}
 }
-
-// removal bounds how long Resize waits for a probe of its own mapping to end.
-const removal = 10 * time.Second

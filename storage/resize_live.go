@@ -190,7 +190,7 @@ func (r *resizing) prepare(ctx context.Context) (err error) {
 }
 
 func (r *resizing) removeNew(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removal)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeGrace)
 	defer cancel()
 	if err := r.control.Remove(ctx, name); !errors.Is(err, dm.ErrNotFound) {
 		return err

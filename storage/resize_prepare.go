@@ -36,8 +36,11 @@ func (a *activation) prepareGrowth(ctx context.Context) error {
 		if err := replayJournal(dm.Path(a.name)); err != nil {
 			return nil // the mount says it better
 		}
-		if fs, err = a.geometry(); err != nil || fs.NeedsRecovery {
-			return fmt.Errorf("the filesystem after its journal was replayed: needs recovery: %t: %w", fs.NeedsRecovery, err)
+		if fs, err = a.geometry(); err != nil {
+			return err
+		}
+		if fs.NeedsRecovery {
+			return refuse(ErrIntegrity, "", "the filesystem's journal was replayed, and is not empty")
 		}
 	}
 	f, err := a.openMapping()

@@ -3,14 +3,13 @@ package main
 import (
 	"flag"
 	"io"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/internal/reference"
 )
 
@@ -24,21 +23,14 @@ func commandTree() *cobra.Command { return (&app{out: io.Discard, err: io.Discar
 
 // The page of all verbs is what --help shows, and make share writes the rest.
 func TestReference(t *testing.T) {
-	const name = "../../docs/trusted-guest.md"
-	page := reference.Page(commandTree())
-	if *writeReference {
-		require.NoError(t, os.WriteFile(name, []byte(page), 0o644))
-	}
-	have, err := os.ReadFile(name)
-	require.NoError(t, err)
-	require.Equal(t, page, string(have), "make generate writes docs/trusted-guest.md anew")
+	reference.RequirePage(t, commandTree(), *writeReference)
+	reference.RequireShare(t, commandTree(), *writeShare, *dateOfPages)
+}
 
-	dir := *writeShare
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	require.NoError(t, reference.Install(commandTree(), dir, time.Unix(*dateOfPages, 0).UTC()))
-	for _, file := range []string{"man/man8/trusted-guest.8", "bash-completion/completions/trusted-guest"} {
-		require.FileExists(t, filepath.Join(dir, file))
-	}
+func TestHelpOfEveryCommand(t *testing.T) {
+	reference.RequireHelp(t, commandTree(), cli.Columns, func(args []string) string {
+		var help strings.Builder
+		require.Equal(t, cli.ExitDone, run(t.Context(), args, &help, io.Discard))
+		return help.String()
+	})
 }

@@ -73,7 +73,8 @@ var onEveryKernel = []string{
 	"StatusBesideOtherVolumes", "StatusBesideOtherMappings", "SameMappingAsCryptsetup", "CryptsetupKnowsOurMapping", "WithoutIntegrity",
 	"MountFlags", "MinimalJournal", "KernelIsAnsweredDifferently", "OpenUndoesEveryStep", "FourCPUsWhileGrowing", "GrowthKilled",
 	"TagsInMemoryMountedAgain", "CryptsetupClosesTagsInMemory", "NoKeyStaysInRegisters", "NoKeyStaysInMemory", "CountersCount",
-	"LayoutIsTheKernels", "ActivateReadOnly", "LongAnswers", "Targets", "RemoveWaitsForTheLastUser", "HeldKey", "KeyLivesForTheCall",
+	"ForgedSuperblock", "DeviceChangesAfterItWasJudged", "ResizeWhileInUse", "OpenOnALargerDevice", "OddSizes",
+	"NothingComesOverTheDataWithoutHeader", "GrowerThatWaitsStandsBack", "LayoutIsTheKernels", "ActivateReadOnly", "LongAnswers", "Targets", "RemoveWaitsForTheLastUser", "HeldKey", "KeyLivesForTheCall",
 	"AttachAndDetach", "AttachMemoryFile", "KernelMountsFillsAndCountsAsPlanned", "SeedGrowsWhileInUse",
 }
 
