@@ -121,7 +121,11 @@ func (m Mapping) activateLayer(ctx context.Context, metadata *memory) error {
 		return err
 	}
 	defer below.Close()
-	table, err := m.table(below)
+	number, err := dm.DeviceOf(below)
+	if err != nil {
+		return err
+	}
+	table, err := m.table(number)
 	if err != nil {
 		return err
 	}

@@ -79,12 +79,11 @@ func (m Mapping) resizeLayer(c *dm.Control) error {
 	if err != nil {
 		return err
 	}
-	below, err := os.Open(dm.Path(Below(m.Name)))
+	below, err := c.Info(Below(m.Name))
 	if err != nil {
 		return err
 	}
-	defer below.Close()
-	table, err := m.table(below)
+	table, err := m.table(below.Device)
 	if err != nil {
 		return err
 	}

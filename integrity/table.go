@@ -2,19 +2,14 @@ package integrity
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
 // table builds the table of constants and of the layout's numbers.
-func (m Mapping) table(below *os.File) (dm.Table, error) {
-	number, err := dm.DeviceOf(below)
-	if err != nil {
-		return nil, err
-	}
+func (m Mapping) table(below dm.Device) (_ dm.Table, err error) {
 	target := dm.Integrity{
-		Device:            number,
+		Device:            below,
 		Offset:            m.Layout.Offset,
 		TagSize:           TagSize,
 		Mode:              'D',

@@ -10,14 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/ttrpc"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/trusted-store/trusted-store/storage/guestpull"
 	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
-	"github.com/trusted-store/trusted-store/storage/securemount"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
@@ -49,24 +47,6 @@ func (h *hub) UnsealSecret(ctx context.Context, r *cdh.UnsealSecretInput) (*cdh.
 		return nil, status.Error(codes.Internal, "[CDH] [ERROR]: cannot be unsealed")
 	}
 	return &cdh.UnsealSecretOutput{Plaintext: []byte("opened " + string(r.Secret))}, nil
-}
-
-// start serves it on a socket of the test.
-func (h *hub) start(t *testing.T) (socket string) {
-	t.Helper()
-	socket = filepath.Join(t.TempDir(), "hub.sock")
-	l, err := securemount.Listen(t.Context(), socket)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- securemount.Serve(ctx, l, nil, func(s *ttrpc.Server) {
-			cdh.RegisterGetResourceServiceService(s, h)
-			cdh.RegisterSealedSecretServiceService(s, h)
-		})
-	}()
-	t.Cleanup(func() { cancel(); require.NoError(t, <-ended) })
-	return socket
 }
 
 // What the agent waits for an answer: agent.cdh_api_timeout, and
@@ -149,7 +129,7 @@ func TestAgentsTranscript(t *testing.T) {
 		h := &hub{}
 		image, digest := pushed(t, 2)
 		store := filepath.Join(t.TempDir(), "store")
-		p := launch(t, newSocket(t), "--store", store, "--upstream", h.start(t))
+		p := launch(t, newSocket(t), "--store", store, "--upstream", startKeys(t, h))
 		if servers == 2 {
 			p = launch(t, newSocket(t), "--store", store, "--upstream", p.socket)
 		}

@@ -222,7 +222,7 @@ func TestMemoryOfTheService(t *testing.T) {
 	kernel(t)
 	socket, dir := newSocket(t), filepath.Join(t.TempDir(), "store")
 	key := "k3y-" + strings.Repeat("0123456789abcdef", 2) + fmt.Sprint(os.Getpid())
-	upstream := startKeeper(t, key)
+	upstream := startKeys(t, keeper(key))
 	p := launch(t, socket, "--upstream", upstream)
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte(key), 0o600))
@@ -256,18 +256,24 @@ func TestMemoryOfTheService(t *testing.T) {
 	require.Less(t, kib, 64<<10)
 }
 
-// startKeeper serves a key in this process.
-func startKeeper(t *testing.T, key string) (socket string) {
+// keyServices are those of a guest that hand out keys.
+type keyServices interface {
+	cdh.GetResourceServiceService
+	cdh.SealedSecretServiceService
+}
+
+// startKeys serves keys in this process, on a socket of the test.
+func startKeys(t *testing.T, keys keyServices) (socket string) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "keeper.sock")
+	socket = filepath.Join(t.TempDir(), "keys.sock")
 	l, err := securemount.Listen(t.Context(), socket)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- securemount.Serve(ctx, l, nil, func(s *ttrpc.Server) {
-			cdh.RegisterGetResourceServiceService(s, keeper(key))
-			cdh.RegisterSealedSecretServiceService(s, keeper(key))
+			cdh.RegisterGetResourceServiceService(s, keys)
+			cdh.RegisterSealedSecretServiceService(s, keys)
 		})
 	}()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-ended) })

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -222,29 +221,13 @@ func TestMaxBytesIsAPromise(t *testing.T) {
 					break
 				}
 				accepted = n
-				require.LessOrEqual(t, diskUsage(t, filepath.Join(store, "layers")), int64(allowed), "%d %s", n, name)
+				require.LessOrEqual(t, usage(filepath.Join(store, "layers")), int64(allowed), "%d %s", n, name)
 				require.NoError(t, images.Prune(t.Context()))
 			}
 			require.Positive(t, accepted)
 			t.Logf("%d and more", accepted)
 		})
 	}
-}
-
-// diskUsage is what everything in a directory takes, in bytes.
-func diskUsage(t *testing.T, dir string) (bytes int64) {
-	t.Helper()
-	require.NoError(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == dir {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			bytes += info.Sys().(*syscall.Stat_t).Blocks * 512
-		}
-		return err
-	}))
-	return bytes
 }
 
 // Compressed data that unpacks to nothing is not read to its end.
