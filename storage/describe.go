@@ -14,22 +14,33 @@ import (
 )
 
 // describe fills in what the live tables say, and lists where they are not
-// those of the profile.
+// those of the profile. A layer with a problem keeps no promise.
 func (l *live) describe(s *Status) {
-	if l.integrity != nil {
-		l.describeIntegrity(s)
-	}
+	encrypts, authenticates := false, l.integrity != nil && s.sound(l.describeIntegrity)
 	if l.crypt == nil {
 		s.State = StateIncomplete
 		s.addProblem("the encryption layer is missing")
-		l.describeDevice(s)
+	} else {
+		encrypts = s.sound(l.describeCrypt)
+	}
+	whole := s.sound(l.describeDevice)
+	if !encrypts {
 		return
 	}
-	l.describeCrypt(s)
-	l.describeDevice(s)
-	if s.TagMemory != nil {
-		s.Promises = append(s.Promises, Freshness)
+	s.Promises = append(s.Promises, Confidentiality)
+	if authenticates && whole {
+		s.Promises = append(s.Promises, IntegrityOfBlocks)
+		if s.TagMemory != nil {
+			s.Promises = append(s.Promises, Freshness)
+		}
 	}
+}
+
+// sound reports whether describe finds no problem.
+func (s *Status) sound(describe func(*Status)) bool {
+	before := len(s.Problems)
+	describe(s)
+	return len(s.Problems) == before
 }
 
 func (l *live) describeCrypt(s *Status) {
@@ -53,10 +64,6 @@ func (l *live) describeCrypt(s *Status) {
 		s.addProblem("encryption: the live table is %q, the profile's is %q", live.Params(), want.Params())
 	}
 	s.Cipher, s.KeyBits, s.KeyLocation = cipherName(live), 8*live.KeySize, keyLocation(live)
-	s.Promises = append(s.Promises, Confidentiality)
-	if live.IntegrityTagSize != 0 {
-		s.Promises = append(s.Promises, IntegrityOfBlocks)
-	}
 }
 
 // profileCrypt is the table that Create and Open load over the devices that this

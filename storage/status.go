@@ -24,7 +24,9 @@ const (
 	StateIncomplete State = "incomplete"
 )
 
-// Promise is one property of a live store. The three are different things.
+// Promise is one property of a live store. The three are different things. A store
+// whose encryption layer has a problem keeps none, one whose integrity layer has a
+// problem neither integrity nor freshness.
 type Promise string
 
 const (
