@@ -84,12 +84,14 @@ func (c *creation) checkOptions(ctx context.Context) error {
 	return c.checkArguments(ctx)
 }
 
-func (c *creation) checkDevice(context.Context) error {
-	if err := c.claimDevice(); err != nil {
+func (c *creation) checkDevice(ctx context.Context) error {
+	if err := c.claimDevice(ctx); err != nil {
 		return err
 	}
+	dev, allowed := c.dev, c.opts.Overwrite
 	var err error
-	if c.reused, err = c.dev.checkBlank(c.opts.Overwrite); err != nil {
+	c.reused, err = await(ctx, silentDevice, func() (bool, error) { return dev.checkBlank(allowed) }, keep)
+	if err != nil {
 		return err
 	}
 	if err := c.plan(); err != nil {

@@ -74,22 +74,23 @@ func (o *opening) checkArguments(ctx context.Context) error {
 	return o.activation.checkArguments(ctx)
 }
 
-func (o *opening) checkDevice(context.Context) error {
-	if err := o.claimDevice(); err != nil {
+func (o *opening) checkDevice(ctx context.Context) error {
+	if err := o.claimDevice(ctx); err != nil {
 		return err
 	}
 	o.sectors = o.dev.sectors() - dataSector // unless an integrity layer provides less
 	return nil
 }
 
-func (o *opening) readHeader(context.Context) error {
-	var err error
-	o.header, err = cryptsetup.Read(o.dev.File(), cryptsetup.Profile{
+func (o *opening) readHeader(ctx context.Context) error {
+	device, profile := o.dev.File(), cryptsetup.Profile{
 		Integrity:         cryptsetup.Require(o.opts.Integrity),
 		ExpectUUID:        o.opts.ExpectUUID,
 		ExpectFingerprint: o.opts.ExpectHeader,
 		MaxArgon2Memory:   o.opts.MaxArgon2Memory,
-	})
+	}
+	var err error
+	o.header, err = await(ctx, silentDevice, func() (*cryptsetup.Header, error) { return cryptsetup.Read(device, profile) }, keep)
 	if err != nil {
 		return explainHeader(err)
 	}
@@ -118,13 +119,14 @@ func explainHeader(err error) error {
 	return err
 }
 
-func (o *opening) unlock(context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(o.secret.bytes.Bytes())
+func (o *opening) unlock(ctx context.Context) (err error) {
+	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
 	return err
 }
 
-func (o *opening) readSuperblock(context.Context) (err error) {
-	o.layout, err = integrity.Read(o.dev.File(), dataSector)
+func (o *opening) readSuperblock(ctx context.Context) (err error) {
+	device := o.dev.File()
+	o.layout, err = await(ctx, silentDevice, func() (integrity.Layout, error) { return integrity.Read(device, dataSector) }, keep)
 	return err
 }
 

@@ -1,11 +1,18 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/storage"
 )
+
+// keyKinds says what a new key costs whoever uses it.
+const keyKinds = `A key of 32 bytes or more that is not text counts as random, and opens the volume at
+once. Text of any length (UTF-8, so hexadecimal digits and base64, too) and all that
+is shorter is a passphrase: each use takes some tenths of a second and 64 MiB.`
 
 // storeFlags are the flags that create and open share.
 type storeFlags struct {
@@ -44,10 +51,10 @@ func (i *integrityFlag) Set(s string) error {
 	return err
 }
 
-func (a *app) key(source string) (*storage.Key, error) {
+func (a *app) key(ctx context.Context, source string) (*storage.Key, error) {
 	s, err := storage.ParseKeySource(source)
 	if err != nil {
 		return nil, err
 	}
-	return s.Load(a.logger())
+	return s.Load(ctx, a.logger())
 }

@@ -22,7 +22,7 @@ func (s *Server) Adopt(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	if left := leftovers(list); len(left) > 0 {
+	if left := leftovers(ctx, list); len(left) > 0 {
 		errs = append(errs, s.sweep(ctx, left))
 	}
 	for i := range list {
@@ -42,11 +42,11 @@ func growable(live *storage.Status) bool {
 
 // leftovers returns the names of stores that somebody is making, or that a process
 // left half-made.
-func leftovers(list []storage.Status) map[string]bool {
+func leftovers(ctx context.Context, list []storage.Status) map[string]bool {
 	names := map[string]bool{}
 	for i := range list {
 		ours := strings.HasPrefix(list[i].Name, storage.NamePrefix)
-		if left, err := halfMade(&list[i]); ours && left && err == nil {
+		if left, err := halfMade(ctx, &list[i]); ours && left && err == nil {
 			names[list[i].Name] = true
 		}
 	}
@@ -65,7 +65,7 @@ func (s *Server) sweep(ctx context.Context, before map[string]bool) error {
 		return err
 	}
 	var errs []error
-	for name := range leftovers(list) {
+	for name := range leftovers(ctx, list) {
 		if before[name] {
 			s.log.Warn("taking away what was left half-made", "store", name)
 			errs = append(errs, s.takeAway(ctx, name))

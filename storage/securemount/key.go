@@ -22,7 +22,7 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	defer cancel()
 	switch source.kind {
 	case keyFile:
-		return s.readKey(source.from)
+		return s.readKey(ctx, source.from)
 	case keyResource:
 		return s.askForKey(ctx, source, "api.GetResourceService", "GetResource", &cdh.GetResourceRequest{ResourcePath: source.from})
 	case keySealed:
@@ -31,8 +31,8 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	return nil, nil
 }
 
-// readKey reads a key's file. A pipe could keep it waiting for good.
-func (s *Server) readKey(path string) (*storage.Key, error) {
+// readKey reads a key's file. A pipe is refused: who would write to it?
+func (s *Server) readKey(ctx context.Context, path string) (*storage.Key, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &InvalidRequestError{[]string{fmt.Sprintf("key file://%s: no regular file", path)}}
 	}
@@ -40,7 +40,7 @@ func (s *Server) readKey(path string) (*storage.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file.Load(s.log)
+	return file.Load(ctx, s.log)
 }
 
 func (s *Server) askForKey(ctx context.Context, source KeySource, service, method string, request proto.Message) (*storage.Key, error) {

@@ -23,7 +23,7 @@ func (m *mounting) lookUp(ctx context.Context) (*storage.Status, error) {
 		if live.DeviceNumber != m.device && !named {
 			continue
 		}
-		left, err := halfMade(live)
+		left, err := halfMade(ctx, live)
 		switch {
 		case err != nil:
 			return nil, err
@@ -42,7 +42,7 @@ func (m *mounting) lookUp(ctx context.Context) (*storage.Status, error) {
 // nobody can use. The header is the last thing that is written before a store is
 // mounted; of a store without one, which is never made here, whatever is whole is
 // somebody's. A device on which somebody works at this moment is busy.
-func halfMade(live *storage.Status) (bool, error) {
+func halfMade(ctx context.Context, live *storage.Status) (bool, error) {
 	if len(live.Mounts) > 0 {
 		return false, nil
 	}
@@ -50,7 +50,7 @@ func halfMade(live *storage.Status) (bool, error) {
 	if live.Device == "" {
 		return incomplete, nil
 	}
-	_, err := storage.Keys(live.Device)
+	_, err := storage.Keys(ctx, live.Device)
 	if errors.Is(err, storage.ErrHeaderRejected) {
 		return incomplete || live.Offset > 0, nil // in front of the data there would be a header
 	}
@@ -62,7 +62,7 @@ func halfMade(live *storage.Status) (bool, error) {
 func (m *mounting) reuse(ctx context.Context, live *storage.Status) error {
 	differ := m.differences(live)
 	if len(differ) == 0 {
-		difference, err := m.keyDifference(live)
+		difference, err := m.keyDifference(ctx, live)
 		if err != nil {
 			return err
 		}
@@ -138,9 +138,9 @@ func (m *mounting) mountDifference(mounts []storage.Mount) string {
 }
 
 // keyDifference compares the key with that of the live store.
-func (m *mounting) keyDifference(live *storage.Status) (string, error) {
+func (m *mounting) keyDifference(ctx context.Context, live *storage.Status) (string, error) {
 	if m.key != nil {
-		err := storage.CheckKey(live.Device, m.key)
+		err := storage.CheckKey(ctx, live.Device, m.key)
 		if errors.Is(err, storage.ErrWrongKey) {
 			return "its key is another one", nil
 		}
@@ -148,7 +148,7 @@ func (m *mounting) keyDifference(live *storage.Status) (string, error) {
 	}
 	keyed := live.Journal == "journaled"
 	if live.Integrity == "none" {
-		slots, err := storage.Keys(live.Device)
+		slots, err := storage.Keys(ctx, live.Device)
 		if err != nil {
 			return "", err
 		}
