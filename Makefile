@@ -18,10 +18,11 @@ export GOEXPERIMENT = runtimesecret
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = user-mode-linux qemu-system-x86 cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
 
-# Debian packages of the demo's bed and of the programs that it shows a store with.
-DEMO_PACKAGES = user-mode-linux cryptsetup-bin dmsetup procps util-linux mount
+# Debian packages of the programs that the demo shows a store with, and its kernel.
+DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
+DEMO_KERNEL   = 6.1
 
 # Bytes of layers that the demo writes: 10MB to 2.15GB.
 DEMO_SIZE  ?= 2.15GB
@@ -38,7 +39,7 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-go setup build generate test demo demo-minimal bench soak fuzz lint shell clean
+.PHONY: help check-go setup build generate test kernels demo demo-minimal bench soak fuzz lint shell clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,13 +47,9 @@ help: ## list the targets
 check-go:
 	@.ci/check-go $(GO)
 
-setup: check-go ## install what the tests need and is missing (Debian packages, a kernel for QEMU, nydus-snapshotter, yq)
+setup: check-go ## install what the tests need and is missing (Debian packages, kernels, nydus-snapshotter, yq)
 	@.ci/install $(PACKAGES)
-	@set -e; \
-	root=; \
-	if [ "$$(id -u)" != 0 ]; then if [ -t 0 ]; then root=sudo; else root='sudo -n'; fi; fi; \
-	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq"; \
-	$(GUEST) setup || { echo "setup: once more, with new package lists"; $$apt update </dev/null && $(GUEST) setup; }
+	@$(GUEST) setup
 	@for m in $(HOWTO_GO); do \
 		if [ "$$(cat $(HOWTO)/versions 2>/dev/null)" = '$(HOWTO_GO)' ]; then break; fi; \
 		echo "setup: building $$m"; \
@@ -77,28 +74,25 @@ generate: check-go ## the Go code of the ttrpc protocols, from their .proto file
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
-# The last ones are loads in guests that have next to no memory.
-test: setup build ## everything: on the host, under User-Mode Linux, under QEMU with four CPUs
-	TRUSTED_STORE_BEDS=required $(GO) test ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
-	TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 2 -timeout 30m -exec '$(GUEST) -bed uml -disk $(DISK)' $(KERNEL_TESTS)
-	@if [ -n '$(CPUS_TESTS)' ]; then set -x; \
-		TRUSTED_STORE_BEDS=required $(STATIC) test -count=1 -p 1 -timeout 30m -run CPUs -exec '$(GUEST) -bed qemu -cpus 4 -disk $(DISK)' $(CPUS_TESTS); \
-	fi
-	@set -ex; for load in FourCPUsWhileGrowing TagsUnderPressure; do \
-		$(STATIC) test -count=1 -timeout 30m -run $$load -exec '$(GUEST) -bed qemu -cpus 4 -mem 320M -disk 6G' ./storage; \
-	done
+TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
 
-# One setting for all that the demo builds, so that nothing is compiled twice.
-demo: export GOEXPERIMENT = runtimesecret
+test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	@$(TESTRUNS) test
+
+kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md
+	@$(TESTRUNS) -table docs/kernels.md kernels
+
+# One setting for all that is built here, so that nothing is compiled twice.
 demo: export CGO_ENABLED = 0
 demo: check-go ## a store from nothing to closed, on a kernel of its own
 	@echo 'demo: $(DEMO_SIZE) go into a store, in a guest: some two minutes, 2 GiB of memory, and as much disk as layers'
-	@echo 'demo: the first time it needs 55 MB of downloads (Debian packages: $(DEMO_PACKAGES); Go modules), 350 MB of disk, and another minute'
+	@echo 'demo: the first time it needs 70 MB of downloads (Debian packages: $(DEMO_PACKAGES); User-Mode Linux; Go modules), 350 MB of disk, and another minute'
 	@.ci/install $(DEMO_PACKAGES)
+	@$(GUEST) setup uml-$(DEMO_KERNEL)
 	$(BUILD) ./cmd/trusted-store
 	$(GO) build -o bin/demo ./internal/demo
-	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
+	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -kernel $(DEMO_KERNEL) -mem 2G -disk 56G -- bin/demo -layers $(DEMO_SIZE)
 
 demo-minimal: check-go ## the demo on a Debian that has nothing else, as root: what make forgets to install fails
 	.ci/demo-minimal
@@ -137,7 +131,9 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
 
-shell: setup build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
+	@.ci/install $(DEMO_PACKAGES) e2fsprogs
+	@$(GUEST) setup uml-newest cryptsetup-newest
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
 
 clean: ## remove what was built here; the guests' cache stays

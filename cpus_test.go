@@ -13,7 +13,7 @@ import (
 // Of each kind of CPU one: 64 bits little endian, big endian, and 32 bits.
 var otherCPUs = []string{"arm64", "s390x", "386"}
 
-func TestProductBuildsForOtherCPUs(t *testing.T) {
+func TestProductBuildsForEachOtherCPU(t *testing.T) {
 	for _, cpu := range otherCPUs {
 		build := exec.Command("go", "build", "./cmd/...", "./examples/...")
 		build.Env = append(os.Environ(), "GOARCH="+cpu, "CGO_ENABLED=0")

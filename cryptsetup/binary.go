@@ -127,10 +127,20 @@ func checkBinaryText(h *binaryHeader, where string, f *faults) {
 	if alg, ok := padded(h.CsumAlg[:]); alg != "sha256" || !ok {
 		f.add("binary.csum_alg", where, "found %s, expected \"sha256\" and NULs", quote(alg))
 	}
-	if !isZero(h.Label[:]) {
-		f.add("binary.label", where, "found %s, expected none", quote(strings.TrimRight(string(h.Label[:]), "\x00")))
+	checkLabel(h.Label[:], "binary.label", where, f)
+	checkLabel(h.Subsystem[:], "binary.subsystem", where, f)
+}
+
+// checkLabel accepts any text that ends before its field does, as cryptsetup
+// writes it: label and subsystem are shown, and used for nothing.
+func checkLabel(field []byte, rule, where string, f *faults) {
+	if text, ok := padded(field); !ok || len(text) == len(field) {
+		f.add(rule, where, "found %s, expected at most %d bytes and NULs",
+			quote(strings.TrimRight(string(field), "\x00")), len(field)-1)
 	}
-	if !isZero(h.Subsystem[:]) {
-		f.add("binary.subsystem", where, "found %s, expected none", quote(strings.TrimRight(string(h.Subsystem[:]), "\x00")))
-	}
+}
+
+// sameLabels reports whether two copies have one label and one subsystem.
+func (h *binaryHeader) sameLabels(other *binaryHeader) bool {
+	return h.Label == other.Label && h.Subsystem == other.Subsystem
 }

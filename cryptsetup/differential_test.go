@@ -43,25 +43,38 @@ func randomHeader(r *rand.Rand) []byte {
 		m.keyslots = append(m.keyslots, Keyslot{ID: id, KDF: kdf, salt: make([]byte, saltSize),
 			Offset: int64(areaOffset(m.integrity, places[id])), Size: int64(areaSize(m.integrity))})
 	}
+	m.sizeOnly = len(m.keyslots) == 0 && r.IntN(2) == 0
+	m.keySize = m.integrity == HMACSHA256 && r.IntN(2) == 0
 	text := parseJSON(m.encode(), &faults{}).shuffled(r)
 	var out []byte
-	seq, id := r.Uint64N(1<<63), uuid.New()
+	seq, id, texts := r.Uint64N(1<<63), uuid.New(), [2][]byte{randomLabel(r), randomLabel(r)}
 	for n := range magics {
 		b := binaryHeader{Magic: magics[n], Version: 2, HdrSize: copySize, SeqID: seq, HdrOffset: uint64(n * copySize)}
 		copy(b.CsumAlg[:], "sha256")
 		copy(b.UUID[:], id.String())
+		copy(b.Label[:], texts[0])
+		copy(b.Subsystem[:], texts[1])
 		out = append(out, encodeCopy(b, []byte(text))...)
 	}
 	return out
 }
 
+// randomLabel returns up to 47 bytes, none of them NUL.
+func randomLabel(r *rand.Rand) []byte {
+	b := make([]byte, r.IntN(48))
+	for i := range b {
+		b[i] = byte(1 + r.IntN(255))
+	}
+	return b
+}
+
 // What the profile accepts, at its bounds and in any order of members,
 // cryptsetup accepts too.
 func TestCryptsetupAcceptsWhatTheProfileAccepts(t *testing.T) {
-	if _, err := exec.LookPath("cryptsetup"); err != nil {
-		require.NotEqual(t, "required", os.Getenv("TRUSTED_STORE_BEDS"), "cryptsetup is not installed")
-		t.Skip("cryptsetup is not installed")
-	}
+	ForEachCryptsetup(t, cryptsetupAcceptsWhatTheProfileAccepts)
+}
+
+func cryptsetupAcceptsWhatTheProfileAccepts(t *testing.T, cryptsetup string) {
 	r := rand.New(rand.NewPCG(3, 4))
 	path := filepath.Join(t.TempDir(), "volume")
 	for i := range 60 {
@@ -72,7 +85,7 @@ func TestCryptsetupAcceptsWhatTheProfileAccepts(t *testing.T) {
 		require.NoError(t, err, "header %d", i)
 		require.NoError(t, os.WriteFile(path, region, 0o600))
 		require.NoError(t, os.Truncate(path, 64<<20))
-		out, err := exec.Command("cryptsetup", "luksDump", path).CombinedOutput()
+		out, err := exec.Command(cryptsetup, "luksDump", path).CombinedOutput()
 		require.NoError(t, err, "header %d: %s", i, out)
 		require.Contains(t, string(out), h.UUID().String())
 		require.Equal(t, len(h.Keyslots()), strings.Count(string(out), "Area offset:"))

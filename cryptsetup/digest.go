@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/trusted-store/trusted-store/internal/secret"
 )
@@ -45,10 +44,10 @@ func (d digest) matches(ctx context.Context, key []byte) (bool, error) {
 	return err == nil && subtle.ConstantTimeCompare(sum, d.sum) == 1, err
 }
 
-func (d digest) encode(e *encoder, slots []Keyslot) {
+func (d digest) encode(e *encoder, slots []string) {
 	e.object("0", func() {
 		e.text("type", "pbkdf2")
-		e.list("keyslots", slotNames(slots))
+		e.list("keyslots", slots)
 		e.list("segments", []string{"0"})
 		e.text("hash", "sha256")
 		e.number("iterations", uint64(d.iterations))
@@ -57,17 +56,9 @@ func (d digest) encode(e *encoder, slots []Keyslot) {
 	})
 }
 
-func slotNames(slots []Keyslot) []string {
-	names := make([]string, len(slots))
-	for i, s := range slots {
-		names[i] = strconv.Itoa(s.ID)
-	}
-	return names
-}
-
 // digests reads the one digest, which must cover exactly the key slots and the
 // segment.
-func (w *walker) digests(n *node, slots []Keyslot) digest {
+func (w *walker) digests(n *node, slots []string) digest {
 	var d digest
 	all := w.object(n, "digest", "digests")
 	if all.n == nil {
@@ -89,12 +80,12 @@ func (w *walker) digests(n *node, slots []Keyslot) digest {
 	return d
 }
 
-func (w *walker) digest(o *object, slots []Keyslot) digest {
+func (w *walker) digest(o *object, slots []string) digest {
 	var d digest
 	if !o.is("type", "pbkdf2") {
 		return d
 	}
-	o.refersTo("keyslots", slotNames(slots))
+	o.refersTo("keyslots", slots)
 	o.refersTo("segments", []string{"0"})
 	o.is("hash", "sha256")
 	d.iterations = uint32(o.within(iterationsLimit))

@@ -24,7 +24,8 @@
 //
 // Up to eight key slots hold the volume key, each wrapped under its own
 // passphrase. A header without any is valid, and right for a volume whose key
-// is never stored: there is nothing in it to attack.
+// is never stored: there is nothing in it to attack. Such a header of ours says how
+// long the key is, for `cryptsetup status`, in a member of "keyslots" that is none.
 //
 // # Reading
 //
@@ -57,5 +58,5 @@
 // Activation needs CAP_SYS_ADMIN and the kernel's device-mapper.
 //
 // Sources: LUKS2 On-Disk Format Specification 1.1.x (sections 2, 3 and 4);
-// cryptsetup 2.6 for what real headers hold.
+// cryptsetup 2.6, 2.7 and 2.8 for what real headers hold.
 package cryptsetup

@@ -100,6 +100,12 @@ func (e *examination) compare() {
 	if first.UUID != second.UUID {
 		e.add("copies.uuid", "", "the UUID fields differ")
 	}
+	if first.Label != second.Label {
+		e.add("copies.label", "", "the labels differ")
+	}
+	if first.Subsystem != second.Subsystem {
+		e.add("copies.subsystem", "", "the subsystems differ")
+	}
 	if !bytes.Equal(e.jsonArea(0), e.jsonArea(1)) {
 		e.add("copies.json", "", "the JSON areas differ")
 	}

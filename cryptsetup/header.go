@@ -14,11 +14,15 @@ import (
 type Header struct {
 	uuid    uuid.UUID
 	seqID   uint64
+	labels  labels
 	meta    metadata
 	profile Profile
 	image   []byte          // both copies, as they are or will be on the device
 	wiped   map[int64]int64 // areas to overwrite: offset to size
 }
+
+// labels are texts for other tools, which a change of the header keeps.
+type labels struct{ label, subsystem [48]byte }
 
 // Options are what a new header may differ in. The zero value is right for a
 // new volume with integrity.
@@ -49,7 +53,7 @@ func New(key *VolumeKey, o Options) (*Header, error) {
 	}
 	h := &Header{
 		uuid:    id,
-		meta:    metadata{integrity: o.Integrity, digest: d},
+		meta:    metadata{integrity: o.Integrity, sizeOnly: true, digest: d},
 		profile: Profile{Integrity: Require(o.Integrity)},
 	}
 	return h, h.advance()
@@ -65,6 +69,7 @@ func (h *Header) advance() error {
 		b := binaryHeader{Magic: magics[n], Version: 2, HdrSize: copySize, SeqID: h.seqID, HdrOffset: uint64(n * copySize)}
 		copy(b.CsumAlg[:], "sha256")
 		copy(b.UUID[:], h.uuid.String())
+		b.Label, b.Subsystem = h.labels.label, h.labels.subsystem
 		if _, err := rand.Read(b.Salt[:]); err != nil {
 			return fmt.Errorf("salt of the header: %w", err)
 		}

@@ -120,10 +120,10 @@ func printable(field []byte) string {
 // maxShown bounds one value of the JSON area; real ones have at most 44 bytes.
 const maxShown = 128
 
-// plainOr returns s when it is short printable ASCII without backslashes, and a
-// quoted part of it otherwise.
+// plainOr returns s when it is short, printable ASCII that cannot be taken for
+// two values or for a quoted one, and a quoted part of it otherwise.
 func plainOr(s string, limit int) string {
-	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e || r == '\\' }) {
+	if len(s) > limit || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' || r == '"' }) {
 		return quote(s)
 	}
 	return s

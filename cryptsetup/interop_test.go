@@ -18,18 +18,6 @@ import (
 	"github.com/trusted-store/trusted-store/cryptsetup"
 )
 
-// needTool skips, or fails where all beds are required, when a program is
-// absent.
-func needTool(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("TRUSTED_STORE_BEDS") == "required" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-}
-
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -96,32 +84,64 @@ func TestLuksGoFindsTheSameVolumeKey(t *testing.T) {
 }
 
 func TestCryptsetupOpensWhatWeWrite(t *testing.T) {
-	needTool(t, "cryptsetup")
+	cryptsetup.ForEachCryptsetup(t, cryptsetupOpensWhatWeWrite)
+}
+
+func cryptsetupOpensWhatWeWrite(t *testing.T, tool string) {
 	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
 		t.Run(i.String(), func(t *testing.T) {
 			_, h, key := newVolume(t, i)
-			require.Contains(t, run(t, "cryptsetup", "luksDump", volumeFile(t, h)), h.UUID().String(), "without key slots")
-
 			keys, kdfs := keysAndKDFs()
 			for n := range keys {
 				_, err := h.AddKeyslot(keys[n], key, kdfs[n])
 				require.NoError(t, err)
 			}
 			path := volumeFile(t, h)
-			run(t, "cryptsetup", "isLuks", "--type", "luks2", path)
+			run(t, tool, "isLuks", "--type", "luks2", path)
 			before := fingerprint(t, path)
 			for n := range keys {
-				run(t, "cryptsetup", "open", "--test-passphrase", "--key-slot", fmt.Sprint(n), "--key-file", keyFile(t, keys[n]), path)
+				run(t, tool, "open", "--test-passphrase", "--key-slot", fmt.Sprint(n), "--key-file", keyFile(t, keys[n]), path)
 			}
 			require.Equal(t, before, fingerprint(t, path), "cryptsetup found something to repair")
 			require.Equal(t, h.Fingerprint(), before)
 
 			dumped := filepath.Join(t.TempDir(), "volume-key")
-			run(t, "cryptsetup", "luksDump", "-q", "--dump-volume-key", "--volume-key-file", dumped, "--key-file", keyFile(t, keys[0]), path)
+			run(t, tool, "luksDump", "-q", "--dump-volume-key", "--volume-key-file", dumped, "--key-file", keyFile(t, keys[0]), path)
 			got, err := os.ReadFile(dumped)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(key.Bytes(), got), "cryptsetup finds another volume key")
 		})
+	}
+}
+
+// A header without key slots says how long the key is, which nothing can be opened
+// with: not by a passphrase, and not by asking for the entry that says so.
+func TestCryptsetupFindsNoKeySlotToOpen(t *testing.T) {
+	cryptsetup.ForEachCryptsetup(t, cryptsetupFindsNoKeySlotToOpen)
+}
+
+func cryptsetupFindsNoKeySlotToOpen(t *testing.T, tool string) {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+		_, h, key := newVolume(t, i)
+		path := volumeFile(t, h)
+		require.Regexp(t, fmt.Sprintf(`0: trusted-store-ephemeral\n\s+Key:\s+%d bits\n\s+Priority:\s+ignored\n`, 8*cryptsetup.VolumeKeySize(i)),
+			run(t, tool, "luksDump", path))
+		for _, args := range [][]string{
+			{"open", "--test-passphrase", path}, {"open", "--test-passphrase", "--key-slot", "0", path},
+			{"luksDump", "-q", "--dump-volume-key", path}, {"luksAddKey", "-q", path, keyFile(t, []byte("new"))},
+		} {
+			for _, k := range [][]byte{key.Bytes(), []byte("x"), make([]byte, cryptsetup.VolumeKeySize(i))} {
+				out, err := exec.Command(tool, append(args, "--key-file", keyFile(t, k))...).CombinedOutput()
+				var exit *exec.ExitError
+				require.ErrorAs(t, err, &exit, "%v: %s", args, out)
+				require.Equal(t, 1, exit.ExitCode(), "%v: %s; 2 would be a wrong passphrase: it tried one", args, out)
+			}
+		}
+		require.Equal(t, h.Fingerprint(), fingerprint(t, path))
+
+		_, err := h.AddKeyslot([]byte("one"), key, cheap)
+		require.NoError(t, err)
+		require.NotContains(t, run(t, tool, "luksDump", volumeFile(t, h)), "ephemeral", "a key slot takes its place")
 	}
 }
 
@@ -143,7 +163,10 @@ func readFile(t *testing.T, path string, p cryptsetup.Profile) (*cryptsetup.Head
 // What cryptsetup formats, and then changes, stays inside the profile, and what
 // we change cryptsetup reads.
 func TestWeOpenWhatCryptsetupWrites(t *testing.T) {
-	needTool(t, "cryptsetup")
+	cryptsetup.ForEachCryptsetup(t, weOpenWhatCryptsetupWrites)
+}
+
+func weOpenWhatCryptsetupWrites(t *testing.T, tool string) {
 	path := filepath.Join(t.TempDir(), "volume")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, os.Truncate(path, 64<<20))
@@ -151,10 +174,10 @@ func TestWeOpenWhatCryptsetupWrites(t *testing.T) {
 	fast := []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}
 	memory := []string{"--pbkdf", "argon2id", "--pbkdf-memory", "1024", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "2"}
 	// Integrity needs device-mapper; the vectors have it.
-	run(t, "cryptsetup", append([]string{"luksFormat", "-q", "--type", "luks2", "--cipher", "aes-xts-plain64", "--key-size", "512",
-		"--sector-size", "4096", "--key-file", keyFile(t, keys[0]), path}, fast...)...)
-	run(t, "cryptsetup", append([]string{"luksAddKey", "-q", "--key-slot", "5", "--key-file", keyFile(t, keys[0]), path, keyFile(t, keys[1])}, memory...)...)
-	run(t, "cryptsetup", append([]string{"luksAddKey", "-q", "--key-file", keyFile(t, keys[0]), path, keyFile(t, keys[2])}, fast...)...)
+	run(t, tool, append([]string{"luksFormat", "-q", "--type", "luks2", "--cipher", "aes-xts-plain64", "--key-size", "512",
+		"--sector-size", "4096", "--label", "a label", "--subsystem", "a subsystem", "--key-file", keyFile(t, keys[0]), path}, fast...)...)
+	run(t, tool, append([]string{"luksAddKey", "-q", "--key-slot", "5", "--key-file", keyFile(t, keys[0]), path, keyFile(t, keys[1])}, memory...)...)
+	run(t, tool, append([]string{"luksAddKey", "-q", "--key-file", keyFile(t, keys[0]), path, keyFile(t, keys[2])}, fast...)...)
 
 	profile := cryptsetup.Profile{Integrity: cryptsetup.RequireNone}
 	h, err := readFile(t, path, profile)
@@ -172,11 +195,12 @@ func TestWeOpenWhatCryptsetupWrites(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, h.WriteSync(f))
 	require.NoError(t, f.Close())
+	require.Regexp(t, `Label:\s+a label\nSubsystem:\s+a subsystem\n`, run(t, tool, "luksDump", path), "our change keeps them")
 	for _, k := range keys[1:] {
-		run(t, "cryptsetup", "open", "--test-passphrase", "--key-file", keyFile(t, k), path)
+		run(t, tool, "open", "--test-passphrase", "--key-file", keyFile(t, k), path)
 	}
-	run(t, "cryptsetup", "luksKillSlot", "-q", "--key-file", keyFile(t, keys[3]), path, "5")
-	run(t, "cryptsetup", "luksRemoveKey", "-q", path, keyFile(t, keys[2]))
+	run(t, tool, "luksKillSlot", "-q", "--key-file", keyFile(t, keys[3]), path, "5")
+	run(t, tool, "luksRemoveKey", "-q", path, keyFile(t, keys[2]))
 	h, err = readFile(t, path, profile)
 	require.NoError(t, err)
 	require.Len(t, h.Keyslots(), 1)
@@ -184,12 +208,15 @@ func TestWeOpenWhatCryptsetupWrites(t *testing.T) {
 }
 
 func TestCryptsetupAcceptsTheGoodVectors(t *testing.T) {
-	needTool(t, "cryptsetup")
+	cryptsetup.ForEachCryptsetup(t, cryptsetupAcceptsTheGoodVectors)
+}
+
+func cryptsetupAcceptsTheGoodVectors(t *testing.T, tool string) {
 	for _, v := range loadVectors(t, "good") {
 		path := filepath.Join(t.TempDir(), v.Name)
 		require.NoError(t, os.WriteFile(path, vectorDevice(t, v), 0o600))
 		require.NoError(t, os.Truncate(path, 64<<20))
-		require.Contains(t, run(t, "cryptsetup", "luksDump", path), "Version:       \t2", v.Name)
+		require.Contains(t, run(t, tool, "luksDump", path), "Version:       \t2", v.Name)
 		require.Equal(t, sha256.Sum256(v.Bytes), fingerprint(t, path), "%s was repaired", v.Name)
 	}
 }

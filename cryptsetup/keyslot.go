@@ -48,12 +48,15 @@ func (s *Keyslot) encode(e *encoder, i Integrity) {
 }
 
 // keyslots reads all key slots and checks that no two share an area.
-func (w *walker) keyslots(n *node, i Integrity) []Keyslot {
+func (w *walker) keyslots(n *node, m *metadata) {
 	all := w.object(n, "keyslot", "keyslots")
 	if all.n == nil {
-		return nil
+		return
 	}
-	var slots []Keyslot
+	if m.sizeOnly = w.isSizeOnly(all.n); m.sizeOnly {
+		w.sizeOnly(w.object(all.n.vals[0], "keyslot", step("keyslots", sizeOnlyID)), m.integrity)
+		return
+	}
 	taken := map[int64]int{}
 	seen := map[int]bool{} // a second member of one name is a duplicate key already
 	for j, key := range all.n.keys {
@@ -67,14 +70,13 @@ func (w *walker) keyslots(n *node, i Integrity) []Keyslot {
 			continue
 		}
 		seen[id] = true
-		s := w.keyslot(w.object(all.n.vals[j], "keyslot", path), id, i)
+		s := w.keyslot(w.object(all.n.vals[j], "keyslot", path), id, m.integrity)
 		if other, dup := taken[s.Offset]; dup && s.Offset != 0 {
 			w.add("keyslot.area.overlap", path, "area at %d is also that of key slot %d", s.Offset, other)
 		}
 		taken[s.Offset] = id
-		slots = append(slots, s)
+		m.keyslots = append(m.keyslots, s)
 	}
-	return slots
 }
 
 func slotNumber(key string) (int, bool) {

@@ -51,7 +51,7 @@ func (h *Header) addKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, er
 	if err := s.seal(passphrase, key); err != nil {
 		return 0, err
 	}
-	h.meta.keyslots = append(h.meta.keyslots, s)
+	h.meta.keyslots, h.meta.sizeOnly = append(h.meta.keyslots, s), false
 	return s.ID, h.advance()
 }
 

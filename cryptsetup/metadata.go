@@ -1,11 +1,16 @@
 package cryptsetup
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+)
 
 // metadata is what the JSON area of an accepted header says; everything else
 // in it is constant. LUKS2 specification, section 3.
 type metadata struct {
 	integrity Integrity
+	keySize   bool // the size of the integrity key is said, though it can be no other
+	sizeOnly  bool // there is no key slot, but the entry that says the key's size
 	keyslots  []Keyslot
 	digest    digest
 }
@@ -15,16 +20,31 @@ func (m *metadata) encode() []byte {
 	var e encoder
 	e.root(func() {
 		e.object("keyslots", func() {
+			if m.sizeOnly {
+				encodeSizeOnly(&e, m.integrity)
+			}
 			for i := range m.keyslots {
 				m.keyslots[i].encode(&e, m.integrity)
 			}
 		})
 		e.object("tokens", func() {})
-		e.object("segments", func() { encodeSegment(&e, m.integrity) })
-		e.object("digests", func() { m.digest.encode(&e, m.keyslots) })
+		e.object("segments", func() { m.encodeSegment(&e) })
+		e.object("digests", func() { m.digest.encode(&e, m.slotNames()) })
 		encodeConfig(&e)
 	})
 	return e.buf
+}
+
+// slotNames are the names of all members of "keyslots".
+func (m *metadata) slotNames() []string {
+	if m.sizeOnly {
+		return []string{sizeOnlyID}
+	}
+	names := make([]string, len(m.keyslots))
+	for i, s := range m.keyslots {
+		names[i] = strconv.Itoa(s.ID)
+	}
+	return names
 }
 
 // metadata reads the whole JSON text. The segment comes first, since the sizes
@@ -32,10 +52,10 @@ func (m *metadata) encode() []byte {
 func (w *walker) metadata(root *node) metadata {
 	var m metadata
 	o := w.object(root, "metadata", "")
-	m.integrity = w.segments(o.need("segments"))
-	m.keyslots = w.keyslots(o.need("keyslots"), m.integrity)
+	w.segments(o.need("segments"), &m)
+	w.keyslots(o.need("keyslots"), &m)
 	w.tokens(o.need("tokens"))
-	m.digest = w.digests(o.need("digests"), m.keyslots)
+	m.digest = w.digests(o.need("digests"), m.slotNames())
 	w.config(o.need("config"))
 	o.done()
 	return m

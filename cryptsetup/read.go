@@ -40,6 +40,7 @@ func (e *examination) header(n int) *Header {
 	h := &Header{
 		uuid:    id,
 		seqID:   e.copies[n].SeqID,
+		labels:  labels{e.copies[n].Label, e.copies[n].Subsystem},
 		meta:    e.meta,
 		profile: e.profile,
 		image:   slices.Clone(e.input[:headersSize]),

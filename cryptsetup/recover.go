@@ -44,7 +44,8 @@ func newerCopy(b []byte, p Profile) (int, *examination) {
 	seq := [2]uint64{first.copies[0].SeqID, first.copies[1].SeqID}
 	switch {
 	case good[0] && good[1]:
-		if first.copies[0].UUID != first.copies[1].UUID || seq[0] == seq[1] && !bytes.Equal(first.jsonArea(0), first.jsonArea(1)) {
+		same := bytes.Equal(first.jsonArea(0), first.jsonArea(1)) && first.copies[0].sameLabels(&first.copies[1])
+		if first.copies[0].UUID != first.copies[1].UUID || seq[0] == seq[1] && !same {
 			return 0, nil
 		}
 		if seq[1] > seq[0] {

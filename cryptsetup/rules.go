@@ -27,7 +27,7 @@ func Rules() []string {
 		"binary.magic", "binary.version", "binary.hdr_size", "binary.seqid", "binary.label",
 		"binary.csum_alg", "binary.uuid", "binary.subsystem", "binary.hdr_offset",
 		"binary.padding", "binary.csum", RuleUUID, RuleFingerprint,
-		"copies.seqid", "copies.uuid", "copies.json",
+		"copies.seqid", "copies.uuid", "copies.label", "copies.subsystem", "copies.json",
 		"json.unterminated", "json.trailing", "json.syntax", "json.depth", "json.whitespace",
 		"json.string", "json.duplicate-key", "json.wrong-case-key", "json.unknown-key",
 		"metadata", "metadata.keyslots", "metadata.tokens", "metadata.segments",

@@ -3,7 +3,7 @@ package cryptsetup
 // The one segment of a volume: all of the device behind the metadata. LUKS2
 // specification, section 3.3.
 
-func encodeSegment(e *encoder, i Integrity) {
+func (m *metadata) encodeSegment(e *encoder) {
 	e.object("0", func() {
 		e.text("type", "crypt")
 		e.decimal("offset", DataOffset)
@@ -11,27 +11,30 @@ func encodeSegment(e *encoder, i Integrity) {
 		e.decimal("iv_tweak", 0)
 		e.text("encryption", "aes-xts-plain64")
 		e.number("sector_size", SectorSize)
-		if i == HMACSHA256 {
+		if m.integrity == HMACSHA256 {
 			e.object("integrity", func() {
 				e.text("type", "hmac(sha256)")
 				e.text("journal_encryption", "none")
 				e.text("journal_integrity", "none")
+				if m.keySize {
+					e.number("key_size", hmacKeySize)
+				}
 			})
 		}
 	})
 }
 
-// segments reads the segment and returns the integrity against which the rest
+// segments reads the segment, and with it the integrity against which the rest
 // of the header is judged: the one that the profile requires, or else the one
 // that the header states.
-func (w *walker) segments(n *node) Integrity {
-	i := HMACSHA256
+func (w *walker) segments(n *node, m *metadata) {
+	m.integrity = HMACSHA256
 	if w.profile.Integrity == RequireNone {
-		i = None
+		m.integrity = None
 	}
 	all := w.object(n, "segment", "segments")
 	if all.n == nil {
-		return i
+		return
 	}
 	found := false
 	for j, key := range all.n.keys {
@@ -41,45 +44,43 @@ func (w *walker) segments(n *node) Integrity {
 			continue
 		}
 		found = true
-		i = w.segment(w.object(all.n.vals[j], "segment", path), i)
+		w.segment(w.object(all.n.vals[j], "segment", path), m)
 	}
 	if !found {
 		w.add("segment.id", "segments", "segment \"0\" is missing")
 	}
-	return i
 }
 
-func (w *walker) segment(o *object, i Integrity) Integrity {
+func (w *walker) segment(o *object, m *metadata) {
 	if !o.is("type", "crypt") {
-		return i
+		return
 	}
 	o.isDecimal("offset", DataOffset)
 	o.is("size", "dynamic")
 	o.isDecimal("iv_tweak", 0)
 	o.is("encryption", "aes-xts-plain64")
 	o.isNumber("sector_size", SectorSize)
-	i = w.segmentIntegrity(o, i)
+	w.segmentIntegrity(o, m)
 	o.done("flags")
-	return i
 }
 
-func (w *walker) segmentIntegrity(o *object, i Integrity) Integrity {
+func (w *walker) segmentIntegrity(o *object, m *metadata) {
 	present := o.find("integrity") != nil
 	switch w.profile.Integrity {
 	case AnyIntegrity:
-		i = None
+		m.integrity = None
 		if present {
-			i = HMACSHA256
+			m.integrity = HMACSHA256
 		}
 	case RequireNone:
 		if present {
 			o.refuse("integrity", "present, expected a volume without integrity")
-			return i
+			return
 		}
 	default:
 		if !present && o.n != nil {
 			o.refuse("integrity", "missing, expected a volume with hmac(sha256)")
-			return i
+			return
 		}
 	}
 	if present {
@@ -87,7 +88,9 @@ func (w *walker) segmentIntegrity(o *object, i Integrity) Integrity {
 		c.is("type", "hmac(sha256)")
 		c.is("journal_encryption", "none")
 		c.is("journal_integrity", "none")
-		c.done("key_size")
+		if m.keySize = c.find("key_size") != nil; m.keySize {
+			c.isNumber("key_size", hmacKeySize)
+		}
+		c.done()
 	}
-	return i
 }

@@ -97,7 +97,7 @@ func (d *failingDevice) WriteAt(b []byte, _ int64) (int, error) {
 	}
 	select {
 	case <-d.together:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		return 0, errors.New("writes do not overlap")
 	}
 	time.Sleep(10 * time.Millisecond) // for one that does not wait

@@ -55,15 +55,14 @@ func closeStore(ctx context.Context, nameOrDir string, id uuid.UUID) error {
 }
 
 func (l *live) is(id uuid.UUID) bool {
-	top, prefix, name := l.crypt, cryptPrefix, l.name
+	top := l.crypt
 	if top == nil {
-		top, prefix, name = l.integrity, integrityPrefix, l.name+integritySuffix
+		top = l.integrity
 	}
 	if top == nil {
-		top, prefix, name = l.data, dataPrefix, l.name+dataSuffix
+		top = l.data
 	}
-	got, err := top.volumeUUID(prefix, name)
-	return err == nil && got == id
+	return top.volume == id
 }
 
 func (l *live) remove(ctx context.Context, control *dm.Control) error {

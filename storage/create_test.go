@@ -3,6 +3,7 @@ package storage_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -53,16 +54,20 @@ func TestMountOptions(t *testing.T) {
 }
 
 // An ephemeral volume has no header that Open takes, but one that other tools
-// understand, with no key slot to attack.
-func TestEphemeralHeader(t *testing.T) {
-	kernel(t)
+// understand and say the size of its key from, with no key slot to attack.
+func TestEphemeralHeader(t *testing.T) { forEachCryptsetup(t, ephemeralHeader) }
+
+func ephemeralHeader(t *testing.T, cryptsetup string) {
 	for _, integrity := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
 		disk := storagetest.Disk(t, 64*mib)
 		s := create(t, disk, storage.CreateOptions{Integrity: integrity})
-		dump := tool(t, "cryptsetup", "luksDump", disk)
+		require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(integrity), "keyring", integrityName(integrity), 4096},
+			statusOf(t, cryptsetup, s.Name()))
+		dump := tool(t, cryptsetup, "luksDump", disk)
 		require.Contains(t, dump, s.UUID().String())
 		require.Contains(t, dump, "aes-xts-plain64")
 		require.NotContains(t, dump, "luks2\n\tKey:", "no key slot")
+		require.Error(t, exec.Command(cryptsetup, "open", "--test-passphrase", "--key-file", keyFile(t, longKey), disk).Run())
 		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: profileFor(integrity)})
 		require.NoError(t, err)
 		require.True(t, found.Accepted(), "%+v", found)
@@ -84,8 +89,9 @@ func TestWithoutIntegrity(t *testing.T) {
 	require.Equal(t, uint64(5087232), status.Sectors)
 	require.Equal(t, []storage.Promise{storage.Confidentiality}, status.Promises)
 	require.False(t, status.IntegrityErrors.Known, "nothing detects any")
-	out := tool(t, "cryptsetup", "status", s.Name())
-	require.Regexp(t, `(?s)type: +LUKS2.*cipher: +aes-xts-plain64.*offset: +32768 sectors.*size: +5087232 sectors`, out)
+	for _, cryptsetup := range storagetest.Cryptsetups() {
+		require.Regexp(t, `(?s)type: +LUKS2.*cipher: +aes-xts-plain64.*keysize: +512 .*offset: +32768 .*size: +5087232 `, tool(t, cryptsetup, "status", s.Name()))
+	}
 }
 
 func TestMappingOnly(t *testing.T) {
@@ -99,13 +105,13 @@ func TestMappingOnly(t *testing.T) {
 }
 
 // What cryptsetup reports and closes is ours too.
-func TestCryptsetupKnowsOurMapping(t *testing.T) {
-	kernel(t)
+func TestCryptsetupKnowsOurMapping(t *testing.T) { forEachCryptsetup(t, cryptsetupKnowsOurMapping) }
+
+func cryptsetupKnowsOurMapping(t *testing.T, cryptsetup string) {
 	s := create(t, storagetest.Disk(t, 64*mib), storage.CreateOptions{})
-	out := tool(t, "cryptsetup", "status", s.Name())
-	require.Regexp(t, `(?s)is active and is in use.*type: +LUKS2.*cipher: +aes-xts-plain64.*key location: keyring.*integrity: hmac\(sha256\).*sector size: +4096`, out)
+	require.Equal(t, status{"LUKS2", "aes-xts-plain64", 768, "keyring", "hmac(sha256)", 4096}, statusOf(t, cryptsetup, s.Name()))
 	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
-	tool(t, "cryptsetup", "close", s.Name())
+	tool(t, cryptsetup, "close", s.Name())
 	_, err := s.Status(t.Context())
 	require.ErrorIs(t, err, storage.ErrNotFound)
 	require.NoError(t, s.Close(), "closed by somebody else is closed")
@@ -154,7 +160,7 @@ func TestSmallestDevice(t *testing.T) {
 		s := create(t, disk, opts)
 		writeFile(t, filepath.Join(s.MountPoint(), "f"), "x")
 		require.NoError(t, unix.Unmount(s.MountPoint(), 0))
-		tool(t, "e2fsck", "-fn", s.Path())
+		storagetest.CheckFilesystem(t, s.Path())
 		require.NoError(t, s.Close())
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/uuid"
-
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
@@ -45,10 +43,7 @@ func (s *Status) sound(describe func(*Status)) bool {
 
 func (l *live) describeCrypt(s *Status) {
 	s.Number = l.crypt.info.Device.String()
-	id, err := l.crypt.volumeUUID(cryptPrefix, l.name)
-	if err == nil {
-		s.UUID = id.String()
-	}
+	s.UUID = l.crypt.volume.String()
 	if !l.crypt.usable(s, "encryption") {
 		return
 	}
@@ -57,7 +52,7 @@ func (l *live) describeCrypt(s *Status) {
 		s.addProblem("encryption: the live table is %q", l.crypt.table[0])
 		return
 	}
-	want := l.profileCrypt(id)
+	want := l.profileCrypt()
 	want.Speed = live.Speed // no matter of what is promised
 	s.Sectors, s.SectorSize = l.crypt.table[0].Length, want.SectorSize
 	if (dm.Table{{Length: s.Sectors, Target: want}}).Matches(l.crypt.table) != nil {
@@ -68,9 +63,9 @@ func (l *live) describeCrypt(s *Status) {
 
 // profileCrypt is the table that Create and Open load over the devices that this
 // layer has.
-func (l *live) profileCrypt(id uuid.UUID) dm.Crypt {
+func (l *live) profileCrypt() dm.Crypt {
 	want := dm.Crypt{Cipher: dm.XTSPlain64, KeySize: 64, Offset: dataSector, SectorSize: blockSize,
-		KeyDescription: cryptsetup.KeyDescription(id)}
+		KeyDescription: cryptsetup.KeyDescription(l.crypt.volume)}
 	if l.integrity != nil {
 		want.Cipher, want.KeySize = dm.AuthencHMACSHA256XTSPlain64, 96
 		want.Offset, want.IntegrityTagSize = 0, integrity.TagSize

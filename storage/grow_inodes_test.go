@@ -23,7 +23,7 @@ func TestFilesNeverSeeALaggingSize(t *testing.T) {
 			s := create(t, storagetest.Disk(t, 16*gib), storage.CreateOptions{
 				Tags: tags, Filesystem: storage.FilesystemOptions{BytesPerInode: mib},
 			})
-			require.Eventually(t, func() bool { return growthOf(t, s).Bytes > gib }, 10*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return growthOf(t, s).Bytes > gib }, time.Minute, 10*time.Millisecond)
 			for n := range 6000 {
 				if err := os.WriteFile(filepath.Join(s.MountPoint(), fmt.Sprint(n)), nil, 0o600); err != nil {
 					require.NoError(t, err, "at %d MiB", growthOf(t, s).Bytes/mib)

@@ -7,12 +7,16 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/anatol/luks.go"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
@@ -21,35 +25,50 @@ import (
 // On 40 MiB the default journal differs from the minimal one.
 const interopSize = 40 * mib
 
+// forEachCryptsetup runs a test with the host's cryptsetup and with the newest that
+// Debian has.
+func forEachCryptsetup(t *testing.T, f func(t *testing.T, cryptsetup string)) {
+	kernel(t)
+	for _, name := range storagetest.Cryptsetups() {
+		t.Run(name, func(t *testing.T) { f(t, storagetest.Tool(t, name)) })
+	}
+}
+
 // cryptsetup opens, shows and closes what we made, either reads what the other
 // wrote, and either closes what the other opened.
-func TestCryptsetupOpensOurs(t *testing.T) {
-	kernel(t)
+func TestCryptsetupOpensOurs(t *testing.T) { forEachCryptsetup(t, cryptsetupOpensOurs) }
+
+func cryptsetupOpensOurs(t *testing.T, cryptsetup string) {
 	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
 		t.Run(i.String(), func(t *testing.T) {
 			disk, file := storagetest.Disk(t, interopSize), keyFile(t, longKey)
 			id := persistent(t, disk, longKey, "ours", storage.CreateOptions{Integrity: i})
-			require.Contains(t, tool(t, "cryptsetup", "luksDump", disk), id.String())
+			require.Contains(t, tool(t, cryptsetup, "luksDump", disk), id.String())
 
-			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
-			require.Contains(t, tool(t, "cryptsetup", "status", "theirs"), "is active")
+			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
+			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(i), "keyring", integrityName(i), 4096}, statusOf(t, cryptsetup, "theirs"))
 			mounted(t, "/dev/mapper/theirs", func(dir string) {
 				require.Equal(t, "ours", readFile(t, filepath.Join(dir, "f")))
 				writeFile(t, filepath.Join(dir, "g"), "theirs")
 			})
-			tool(t, "cryptsetup", "close", "theirs")
+			tool(t, cryptsetup, "close", "theirs")
 
 			s := open(t, disk, longKey, storage.OpenOptions{Integrity: i})
+			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(i), "keyring", integrityName(i), 4096}, statusOf(t, cryptsetup, s.Name()))
 			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "g")))
 			require.NoError(t, unix.Unmount(s.MountPoint(), 0))
-			tool(t, "cryptsetup", "close", s.Name())
+			tool(t, cryptsetup, "close", s.Name())
 			require.NoError(t, s.Close(), "closed by cryptsetup is closed")
 
-			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
-			status, err := storage.StatusOf(t.Context(), "theirs")
+			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
+			live, err := storage.StatusOf(t.Context(), "theirs")
 			require.NoError(t, err)
-			require.Equal(t, storage.StateMapped, status.State)
-			require.Empty(t, status.Problems, "a volume that cryptsetup opened is in the profile")
+			require.Equal(t, storage.StateMapped, live.State)
+			require.Empty(t, live.Problems, "a volume that cryptsetup opened is in the profile")
+			require.Equal(t, id.String(), live.UUID)
+			verified, err := storage.Verify(t.Context(), "theirs", storage.VerifyOptions{})
+			require.NoError(t, err)
+			require.Equal(t, i == storage.HMACSHA256, verified.Authenticated)
 			require.NoError(t, storage.Close(t.Context(), "theirs"))
 			require.NoFileExists(t, "/dev/mapper/theirs")
 		})
@@ -57,33 +76,47 @@ func TestCryptsetupOpensOurs(t *testing.T) {
 }
 
 // cryptsetup's own volumes, with either key derivation, opened by us.
-func TestWeOpenCryptsetups(t *testing.T) {
-	kernel(t)
-	for name, c := range map[string]struct {
+func TestWeOpenCryptsetups(t *testing.T) { forEachCryptsetup(t, weOpenCryptsetups) }
+
+func weOpenCryptsetups(t *testing.T, cryptsetup string) {
+	hmac := []string{"--integrity", "hmac-sha256"}
+	pbkdf2 := []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}
+	argon2id := []string{"--pbkdf", "argon2id", "--pbkdf-memory", "8192", "--pbkdf-force-iterations", "4"}
+	formats := map[string]struct {
 		integrity storage.Integrity
 		args      []string
 	}{
-		"hmac,pbkdf2":   {storage.HMACSHA256, []string{"--integrity", "hmac-sha256", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}},
-		"hmac,argon2id": {storage.HMACSHA256, []string{"--integrity", "hmac-sha256", "--pbkdf", "argon2id", "--pbkdf-memory", "8192", "--pbkdf-force-iterations", "4"}},
-		"none,pbkdf2":   {storage.NoIntegrity, []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}},
-	} {
+		"hmac,pbkdf2":   {storage.HMACSHA256, slices.Concat(hmac, pbkdf2)},
+		"hmac,argon2id": {storage.HMACSHA256, slices.Concat(hmac, argon2id)},
+		"hmac,label":    {storage.HMACSHA256, slices.Concat(hmac, pbkdf2, []string{"--label", "a \x1b[2J \xff", "--subsystem", "x"})},
+		"none,pbkdf2":   {storage.NoIntegrity, pbkdf2},
+		"none,label":    {storage.NoIntegrity, append(pbkdf2, "--label", "x")},
+	}
+	if knows(t, cryptsetup, "--integrity-key-size") {
+		c := formats["hmac,pbkdf2"]
+		c.args = slices.Concat(c.args, []string{"--integrity-key-size", "256", "--label", "x"})
+		formats["hmac,key-size"] = c
+	}
+	for name, c := range formats {
 		t.Run(name, func(t *testing.T) {
 			disk, file := storagetest.Disk(t, interopSize), keyFile(t, "passphrase")
-			luksFormat(t, disk, file, c.args...)
-			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			luksFormat(t, cryptsetup, disk, file, c.args...)
+			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
 			tool(t, "mkfs.ext4", "-q", "/dev/mapper/theirs")
 			mounted(t, "/dev/mapper/theirs", func(dir string) { writeFile(t, filepath.Join(dir, "f"), "theirs") })
-			tool(t, "cryptsetup", "close", "theirs")
+			tool(t, cryptsetup, "close", "theirs")
 
 			s := open(t, disk, "passphrase", storage.OpenOptions{Integrity: c.integrity})
 			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "f")))
 			writeFile(t, filepath.Join(s.MountPoint(), "g"), "ours")
-			status, err := s.Status(t.Context())
+			live, err := s.Status(t.Context())
 			require.NoError(t, err)
-			require.Empty(t, status.Problems)
+			require.Empty(t, live.Problems)
+			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(c.integrity), "keyring", integrityName(c.integrity), 4096},
+				statusOf(t, cryptsetup, s.Name()))
 			require.NoError(t, s.Close())
 
-			tool(t, "cryptsetup", "open", "--key-file", file, disk, "theirs")
+			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
 			mounted(t, "/dev/mapper/theirs", func(dir string) { require.Equal(t, "ours", readFile(t, filepath.Join(dir, "g"))) })
 			require.NoError(t, storage.Close(t.Context(), "theirs"))
 		})
@@ -92,15 +125,57 @@ func TestWeOpenCryptsetups(t *testing.T) {
 
 // luksFormat makes a volume that is inside the profile. The kernel derivation
 // is told its cost: a measurement takes seconds.
-func luksFormat(t *testing.T, disk, keyFile string, args ...string) {
+func luksFormat(t *testing.T, cryptsetup, disk, keyFile string, args ...string) {
 	t.Helper()
-	tool(t, "cryptsetup", append([]string{"luksFormat", "-q", "--type", "luks2", "--cipher", "aes-xts-plain64", "--key-size", "512",
+	tool(t, cryptsetup, append([]string{"luksFormat", "-q", "--type", "luks2", "--cipher", "aes-xts-plain64", "--key-size", "512",
 		"--sector-size", "4096", "--key-file", keyFile, disk}, args...)...)
 }
 
+// knows reports whether a cryptsetup has an option.
+func knows(t *testing.T, cryptsetup, option string) bool {
+	t.Helper()
+	return strings.Contains(tool(t, cryptsetup, "--help"), option)
+}
+
+// status is what cryptsetup says of a live volume.
+type status struct {
+	kind, cipher string
+	keyBits      int
+	keyLocation  string
+	integrity    string
+	sectorSize   int
+}
+
+// statusOf reads cryptsetup's status: lines of a name and a value, which begins
+// with a word or number and may go on with a unit.
+func statusOf(t *testing.T, cryptsetup, name string) status {
+	t.Helper()
+	values := map[string]string{}
+	for line := range strings.Lines(tool(t, cryptsetup, "status", name)) {
+		key, value, _ := strings.Cut(line, ":")
+		values[strings.TrimSpace(key)], _, _ = strings.Cut(strings.TrimSpace(value), " ")
+	}
+	number := func(key string) int {
+		n, err := strconv.Atoi(values[key])
+		require.NoError(t, err, key)
+		return n
+	}
+	return status{values["type"], values["cipher"], number("keysize"), values["key location"], values["integrity"], number("sector size")}
+}
+
+func keySize(i storage.Integrity) int { return cryptsetup.VolumeKeySize(i) }
+
+func integrityName(i storage.Integrity) string {
+	if i == storage.NoIntegrity {
+		return ""
+	}
+	return "hmac(sha256)"
+}
+
 // A persistent volume with the small journal of an ephemeral one is as good.
-func TestMinimalJournal(t *testing.T) {
-	kernel(t)
+func TestMinimalJournal(t *testing.T) { forEachCryptsetup(t, minimalJournal) }
+
+func minimalJournal(t *testing.T, cryptsetup string) {
 	disk := storagetest.Disk(t, interopSize)
 	volume{key: longKey, journal: integrity.MinimalJournal}.make(t, disk, "contents")
 	s := open(t, disk, longKey, storage.OpenOptions{})
@@ -108,15 +183,16 @@ func TestMinimalJournal(t *testing.T) {
 	require.Contains(t, tool(t, "dmsetup", "table", s.Name()+"_dif"), "journal_sectors:264")
 	require.NoError(t, s.Close())
 
-	tool(t, "cryptsetup", "open", "--key-file", keyFile(t, longKey), disk, "theirs")
+	tool(t, cryptsetup, "open", "--key-file", keyFile(t, longKey), disk, "theirs")
 	mounted(t, "/dev/mapper/theirs", func(dir string) { require.Equal(t, "contents", readFile(t, filepath.Join(dir, "f"))) })
-	tool(t, "cryptsetup", "close", "theirs")
+	tool(t, cryptsetup, "close", "theirs")
 }
 
 // The kernel has the same of a volume, whoever opened it, and cryptsetup says
 // the same of it.
-func TestSameMappingAsCryptsetup(t *testing.T) {
-	kernel(t)
+func TestSameMappingAsCryptsetup(t *testing.T) { forEachCryptsetup(t, sameMappingAsCryptsetup) }
+
+func sameMappingAsCryptsetup(t *testing.T, cryptsetup string) {
 	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
 		t.Run(i.String(), func(t *testing.T) {
 			disk := storagetest.Disk(t, interopSize)
@@ -125,11 +201,11 @@ func TestSameMappingAsCryptsetup(t *testing.T) {
 				for _, layer := range []string{"same", "same_dif"}[:2-int(i)] {
 					tables = append(tables, tool(t, "dmsetup", "table", layer))
 				}
-				return tool(t, "cryptsetup", "status", "same"), tables
+				return tool(t, cryptsetup, "status", "same"), tables
 			}
-			tool(t, "cryptsetup", "open", "--perf-no_write_workqueue", "--key-file", keyFile(t, longKey), disk, "same")
+			tool(t, cryptsetup, "open", "--perf-no_write_workqueue", "--key-file", keyFile(t, longKey), disk, "same")
 			theirStatus, theirTables := look()
-			tool(t, "cryptsetup", "close", "same")
+			tool(t, cryptsetup, "close", "same")
 
 			s := open(t, disk, longKey, storage.OpenOptions{Name: "same", MountPoint: storage.NoMount, Integrity: i})
 			ourStatus, ourTables := look()
@@ -141,12 +217,13 @@ func TestSameMappingAsCryptsetup(t *testing.T) {
 }
 
 // Three implementations find one volume key in what Create wrote.
-func TestOneVolumeKey(t *testing.T) {
-	kernel(t)
+func TestOneVolumeKey(t *testing.T) { forEachCryptsetup(t, oneVolumeKey) }
+
+func oneVolumeKey(t *testing.T, cryptsetup string) {
 	disk, file := storagetest.Disk(t, interopSize), keyFile(t, longKey)
 	persistent(t, disk, longKey, "", storage.CreateOptions{})
 	dumped := filepath.Join(t.TempDir(), "volume-key")
-	tool(t, "cryptsetup", "luksDump", "-q", "--dump-volume-key", "--volume-key-file", dumped, "--key-file", file, disk)
+	tool(t, cryptsetup, "luksDump", "-q", "--dump-volume-key", "--volume-key-file", dumped, "--key-file", file, disk)
 	key, err := os.ReadFile(dumped)
 	require.NoError(t, err)
 	require.Len(t, key, 96)
@@ -166,10 +243,11 @@ func TestOneVolumeKey(t *testing.T) {
 
 // Memory beyond the bound is the caller's decision: the refusal says what to
 // raise.
-func TestArgon2Memory(t *testing.T) {
-	kernel(t)
+func TestArgon2Memory(t *testing.T) { forEachCryptsetup(t, argon2Memory) }
+
+func argon2Memory(t *testing.T, cryptsetup string) {
 	disk := storagetest.Disk(t, interopSize)
-	luksFormat(t, disk, keyFile(t, "passphrase"), "--pbkdf", "argon2id", "--pbkdf-memory", "66000", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
+	luksFormat(t, cryptsetup, disk, keyFile(t, "passphrase"), "--pbkdf", "argon2id", "--pbkdf-memory", "66000", "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1")
 	before := writes(t, disk)
 	opts := storage.OpenOptions{Integrity: storage.NoIntegrity, MountPoint: storage.NoMount}
 	for _, key := range []string{"passphrase", "wrong"} {

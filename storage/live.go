@@ -15,13 +15,43 @@ import (
 )
 
 // The kernel's UUIDs of the mappings begin like this; the volume's UUID without
-// dashes follows, then the name. The first two are libcryptsetup's, which is how
-// its tools and ours know each other's mappings. It has none like the third.
+// dashes follows, then the name. All but the last are libcryptsetup's, which is how
+// its tools and ours know each other's mappings: since 2.8 its integrity layers are
+// named like the third, and it knows both.
 const (
 	cryptPrefix     = "CRYPT-LUKS2-"
 	integrityPrefix = "CRYPT-INTEGRITY-"
+	subdevPrefix    = "CRYPT-SUBDEV-"
 	dataPrefix      = "TRUSTED-STORE-"
 )
+
+// layerKind is how the mappings of one layer are told from other programs'.
+type layerKind struct {
+	suffix   string // after the store's name
+	prefixes []string
+}
+
+var (
+	cryptLayer     = layerKind{"", []string{cryptPrefix}}
+	integrityLayer = layerKind{integritySuffix, []string{integrityPrefix, subdevPrefix}}
+	dataLayer      = layerKind{dataSuffix, []string{dataPrefix}}
+)
+
+// volume returns the UUID of the volume that a mapping is this layer of. One
+// without a volume is another program's, such as integritysetup's.
+func (k layerKind) volume(mapping dm.Info) (uuid.UUID, bool) {
+	const digits = 32
+	for _, prefix := range k.prefixes {
+		rest, found := strings.CutPrefix(mapping.UUID, prefix)
+		if !found || len(rest) <= digits || rest[digits] != '-' {
+			continue
+		}
+		if id, err := uuid.Parse(rest[:digits]); err == nil {
+			return id, true
+		}
+	}
+	return uuid.Nil, false
+}
 
 // live is what the kernel has of one store.
 type live struct {
@@ -33,50 +63,62 @@ type live struct {
 
 // layer is one mapping.
 type layer struct {
-	info  dm.Info
-	table dm.Table
-	deps  []dm.Device
+	info   dm.Info
+	volume uuid.UUID
+	table  dm.Table
+	deps   []dm.Device
 }
 
-// readLive reads all layers of a store. A mapping of that name which is not a
-// LUKS2 volume's is refused; without any the error wraps dm.ErrNotFound.
+// readLive reads all layers of a store. A name of which there is only another
+// program's mapping is refused; without any the error wraps dm.ErrNotFound.
 func readLive(control *dm.Control, name string) (*live, error) {
-	crypt, err := readLayer(control, name, cryptPrefix)
+	crypt, err := readLayer(control, name, cryptLayer)
 	if err != nil {
 		return nil, err
 	}
-	integrity, err := readLayer(control, name+integritySuffix, integrityPrefix)
+	integrity, err := readLayer(control, name, integrityLayer)
 	if err != nil {
 		return nil, err
 	}
-	data, err := readLayer(control, name+dataSuffix, dataPrefix)
+	data, err := readLayer(control, name, dataLayer)
 	if err != nil {
 		return nil, err
 	}
 	if crypt == nil && integrity == nil && data == nil {
-		return nil, notFound("no such store is live")
+		return nil, noStore(control, name)
 	}
 	return &live{name, crypt, integrity, data}, nil
 }
 
-// readLayer returns nil for a mapping that is not there, or no longer.
-func readLayer(control *dm.Control, name, prefix string) (*layer, error) {
-	l, err := readMapping(control, name, prefix)
+// noStore says what a name is that has no layer of a store.
+func noStore(control *dm.Control, name string) error {
+	info, err := control.Info(name)
+	if err == nil {
+		return refuse(ErrInvalid, "use the program that made it", "a mapping of another program, not a store (its UUID is %q)", info.UUID)
+	}
+	return notFound("no such store is live")
+}
+
+// readLayer returns nil for a mapping that is not there, or no longer, and for
+// another program's.
+func readLayer(control *dm.Control, name string, kind layerKind) (*layer, error) {
+	l, err := readMapping(control, name+kind.suffix, kind)
 	if errors.Is(err, dm.ErrNotFound) {
 		return nil, nil
 	}
 	return l, err
 }
 
-func readMapping(control *dm.Control, name, prefix string) (*layer, error) {
+func readMapping(control *dm.Control, name string, kind layerKind) (*layer, error) {
 	info, err := control.Info(name)
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(info.UUID, prefix) {
-		return nil, refuse(ErrInvalid, "use the program that made it", "a mapping of another program, not a store (its UUID is %q)", info.UUID)
+	id, ours := kind.volume(info)
+	if !ours {
+		return nil, nil
 	}
-	l := &layer{info: info}
+	l := &layer{info: info, volume: id}
 	if l.table, err = control.Table(name); err != nil {
 		return nil, err
 	}
@@ -102,9 +144,9 @@ func storeNames(control *dm.Control) ([]string, error) {
 
 // storeName returns the name of the store that a mapping is a layer of, or "".
 func storeName(mapping dm.Info) string {
-	for _, layer := range []struct{ suffix, prefix string }{{"", cryptPrefix}, {integritySuffix, integrityPrefix}, {dataSuffix, dataPrefix}} {
-		name, found := strings.CutSuffix(mapping.Name, layer.suffix)
-		if found && strings.HasPrefix(mapping.UUID, layer.prefix) {
+	for _, kind := range []layerKind{cryptLayer, integrityLayer, dataLayer} {
+		name, found := strings.CutSuffix(mapping.Name, kind.suffix)
+		if _, ours := kind.volume(mapping); found && ours {
 			return name
 		}
 	}
@@ -157,17 +199,11 @@ func mappingName(control *dm.Control, device dm.Device) (string, error) {
 		return "", err
 	}
 	for _, m := range all {
-		if m.Device == device && strings.HasPrefix(m.UUID, cryptPrefix) {
+		if _, ours := cryptLayer.volume(m); ours && m.Device == device {
 			return m.Name, nil
 		}
 	}
 	return "", refuse(ErrInvalid, "use umount", "what is mounted there (device %v) is not a store", device)
-}
-
-// volumeUUID returns the volume's UUID from that of a mapping.
-func (l *layer) volumeUUID(prefix, name string) (uuid.UUID, error) {
-	digits := strings.TrimSuffix(strings.TrimPrefix(l.info.UUID, prefix), "-"+name)
-	return uuid.Parse(digits)
 }
 
 // kernelNames returns the names of the layers in the kernel's messages, as

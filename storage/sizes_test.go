@@ -51,13 +51,11 @@ func checkSize(t *testing.T, disk string, size int64, key *storage.Key) {
 	}
 	fsck := func() {
 		require.NoError(t, unix.Unmount(s.MountPoint(), 0))
-		tool(t, "e2fsck", "-fn", s.Path())
+		storagetest.CheckFilesystem(t, s.Path())
 		require.NoError(t, unix.Mount(s.Path(), s.MountPoint(), "ext4", 0, "noinit_itable"))
 	}
-	fsck()
-	// From here on, since e2fsck reads ahead into blocks that were never
-	// written, which the kernel logs.
 	log := storagetest.KernelLog(t)
+	fsck()
 	use(t, s.MountPoint())
 	require.NoError(t, unix.Unmount(s.MountPoint(), 0))
 	require.NoError(t, unix.Mount(s.Path(), s.MountPoint(), "ext4", 0, "noinit_itable"))

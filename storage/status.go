@@ -87,7 +87,9 @@ type Filesystem struct {
 }
 
 // List returns the status of every live store, sorted by name, also of those
-// that cryptsetup opened or that a dead process left half-made. It needs root.
+// that cryptsetup opened or that a dead process left half-made. Mappings of other
+// programs are left out. What of one store cannot be read is among its problems,
+// and hides no other. It needs root.
 func List(context.Context) ([]Status, error) {
 	control, err := openControl()
 	if err != nil {
@@ -98,22 +100,34 @@ func List(context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, failure("status", "", "", err)
 	}
-	list := make([]Status, 0, len(names))
-	var layers [][]string
-	for _, name := range names {
-		s, ofStore, err := readStatus(control, name)
-		switch {
-		case errors.Is(err, dm.ErrNotFound): // closed in between
-			continue
-		case err != nil:
-			return nil, failure("status", name, "", err)
-		}
-		list, layers = append(list, *s), append(layers, ofStore)
-	}
+	list, layers := listOf(names, func(name string) (*Status, []string, error) { return readStatus(control, name) })
 	for i, errs := range integrityErrors(layers...) {
 		list[i].IntegrityErrors = errs
 	}
 	return list, nil
+}
+
+// listOf returns the status of each store, and the layers that detect integrity
+// errors.
+func listOf(names []string, read func(string) (*Status, []string, error)) (list []Status, layers [][]string) {
+	list = make([]Status, 0, len(names))
+	for _, name := range names {
+		s, ofStore, err := read(name)
+		switch {
+		case errors.Is(err, dm.ErrNotFound), errors.Is(kindOf(err), ErrInvalid): // closed since, or its name taken
+			continue
+		case err != nil:
+			s = newStatus(name)
+			s.State = StateIncomplete
+			s.addProblem("cannot be read: %v", err)
+		}
+		list, layers = append(list, *s), append(layers, ofStore)
+	}
+	return list, layers
+}
+
+func newStatus(name string) *Status {
+	return &Status{Name: name, Path: dm.Path(name), Type: "LUKS2", Integrity: "none", Promises: []Promise{}}
 }
 
 // StatusOf returns the status of one live store, named by its name, its node
@@ -149,7 +163,7 @@ func readStatus(control *dm.Control, name string) (s *Status, layers []string, e
 	if err != nil {
 		return nil, nil, err
 	}
-	s = &Status{Name: name, Path: dm.Path(name), Type: "LUKS2", Integrity: "none", Promises: []Promise{}}
+	s = newStatus(name)
 	live.describe(s)
 	if live.crypt == nil {
 		return s, nil, nil

@@ -33,25 +33,25 @@ func (l *layer) tagMemoryOf() (dm.Device, bool) {
 	return target.MetaDevice, target.MetaDevice != dm.Device{}
 }
 
-// integrityLayer returns the integrity layer of a live store, nil without one.
-func integrityLayer(name string) (*layer, error) {
+// readIntegrityLayer returns the integrity layer of a live store, nil without one.
+func readIntegrityLayer(name string) (*layer, error) {
 	control, err := dm.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer control.Close()
-	return readLayer(control, name+integritySuffix, integrityPrefix)
+	return readLayer(control, name, integrityLayer)
 }
 
 func tagsAreInMemory(name string) (bool, error) {
-	l, err := integrityLayer(name)
+	l, err := readIntegrityLayer(name)
 	_, separate := l.tagMemoryOf()
 	return separate, err
 }
 
 // openTagReserve returns nil for a store whose tags are on its device.
 func openTagReserve(name string) (*tagReserve, error) {
-	below, err := integrityLayer(name)
+	below, err := readIntegrityLayer(name)
 	if err != nil {
 		return nil, err
 	}

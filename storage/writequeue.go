@@ -154,11 +154,10 @@ func exchangeTable(name string) error {
 }
 
 func (l *live) exchangeTable(control *dm.Control) error {
-	id, err := l.crypt.volumeUUID(cryptPrefix, l.name)
-	if err != nil || len(l.crypt.table) != 1 {
-		return err
+	if len(l.crypt.table) != 1 {
+		return nil
 	}
-	target := l.profileCrypt(id)
+	target := l.profileCrypt()
 	table := dm.Table{{Length: l.crypt.table[0].Length, Target: target}}
 	target.Speed.NoWriteWorkqueue = true
 	if (dm.Table{{Length: table[0].Length, Target: target}}).Matches(l.crypt.table) != nil {

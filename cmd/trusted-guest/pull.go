@@ -11,6 +11,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/guestpull"
+	"github.com/trusted-store/trusted-store/storage/securemount"
 )
 
 // The errors of guestpull that have an exit status of their own.
@@ -32,11 +33,15 @@ func (a *app) pull() *cobra.Command {
 way, and checked. With --bundle it is mounted at rootfs in that directory, with a
 writable layer on the store.
 
+Of the credentials the entry for the smallest part of the registry counts that the
+image is in. No program is run because a file names it: see --credential-helper.
+
 Layers that the store has are not pulled again. When it fails or is interrupted
 nothing of it is left on the store. Statuses of its own: 3 something of the image
 is not what its digest says, or what no image may hold; 7 no room on the store.`,
 		Example: `  trusted-guest pull registry.example/app:1
-  trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json`,
+  trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json
+  trusted-guest pull registry.example/team/app:1 --auth kbs:///default/credentials/registry`,
 		Args: cli.Needs("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			bars := a.layerBars()
@@ -54,6 +59,7 @@ is not what its digest says, or what no image may hold; 7 no room on the store.`
 	flags.StringVar(&pull.Bundle, "bundle", "", "mount it at rootfs in `DIR`")
 	flags.StringVar(&opts.Platform, "platform", "", "`OS/ARCH[/VARIANT]` (default linux on this machine's CPU)")
 	addRegistryFlags(c, &opts)
+	flags.StringVar(&opts.KeyService, "upstream", securemount.DefaultSocket, "`PATH` of the socket where credentials kbs://… are asked for")
 	flags.Uint64Var(&opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more `BYTES` (default what the store can hold)")
 	return c
 }
@@ -61,7 +67,8 @@ is not what its digest says, or what no image may hold; 7 no room on the store.`
 // addRegistryFlags are those of verbs that speak to a registry.
 func addRegistryFlags(c *cobra.Command, opts *guestpull.Options) {
 	flags := c.Flags()
-	flags.StringVar(&opts.AuthFile, "auth", "", "docker config `FILE` with credentials")
+	flags.StringVar(&opts.AuthFile, "auth", "", "docker config or containers' auth.json `FILE` with credentials, or a resource kbs:///… of the guest's key service")
+	flags.StringArrayVar(&opts.CredentialHelpers, "credential-helper", nil, "run docker-credential-`NAME` where that file names it; may be given more than once")
 	flags.BoolVar(&opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
 	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
 }

@@ -31,8 +31,8 @@ calls them over ttrpc, until SIGTERM or SIGINT; requests under way are finished
 first. Stores and mounted images stay when the service ends, and the next one goes
 on growing them. Images are pulled as "trusted-guest pull" does.
 
-Keys "kbs://…" and "sealed.…" are asked for at the socket that --upstream names:
-by default the guest's own ` + securemount.DefaultSocket + `,
+Keys "kbs://…" and "sealed.…", and credentials "kbs://…", are asked for at the
+socket that --upstream names: by default the guest's own ` + securemount.DefaultSocket + `,
 unless this service is what listens there.`,
 		Example: `  trusted-guest serve
   trusted-guest serve --socket /run/trusted-guest.sock --min-size 8GiB --json`,
@@ -49,7 +49,7 @@ unless this service is what listens there.`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.socket, "socket", securemount.DefaultSocket, "listen on the Unix socket `PATH`")
-	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys are asked for")
+	flags.StringVar(&f.upstream, "upstream", "", "`PATH` of the socket where keys and credentials are asked for")
 	addStoreFlag(c, &f.store)
 	addRegistryFlags(c, &f.images)
 	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less")
@@ -58,7 +58,7 @@ unless this service is what listens there.`,
 
 func (a *app) runServe(ctx context.Context, f serveFlags) error {
 	log := a.serviceLog()
-	f.images.Logger = log
+	f.images.Logger, f.images.KeyService = log, f.upstream
 	server := securemount.New(securemount.Options{
 		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(),
 	})

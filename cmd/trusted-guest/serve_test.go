@@ -46,7 +46,7 @@ func launch(t *testing.T, socket string, args ...string) *process {
 	p.Env = append(os.Environ(), "NOTIFY_SOCKET="+ready.LocalAddr().String())
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() }) // most have ended by then
-	require.NoError(t, ready.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, ready.SetReadDeadline(time.Now().Add(time.Minute)))
 	state := make([]byte, 64)
 	n, err := ready.Read(state)
 	require.NoError(t, err, "%s", &p.stderr)
@@ -166,19 +166,24 @@ func TestKilledService(t *testing.T) {
 // SIGTERM lets a request under way end, and the store stays.
 func TestTerminatedService(t *testing.T) {
 	kernel(t)
-	slow := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
-	slow.Set(t, storagetest.Fault{Kind: storagetest.Slow, Delay: 10 * time.Millisecond})
+	host := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
 	socket, dir := newSocket(t), filepath.Join(t.TempDir(), "store")
-	req := request(t, slow.Path(), dir)
+	req := request(t, host.Path(), dir)
 	p := launch(t, socket, "--json")
+	host.Hold(t)
 	answered := make(chan error, 1)
 	client := cdh.NewSecureMountServiceClient(p.client(t))
 	go func() {
 		_, err := client.SecureMount(context.Background(), req)
 		answered <- err
 	}()
-	time.Sleep(100 * time.Millisecond)
+	host.AwaitHeld(t)
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool {
+		_, err := net.Dial("unix", socket)
+		return err != nil
+	}, time.Minute, time.Millisecond, "it takes no new requests")
+	host.Set(t)
 	require.NoError(t, <-answered, "the request was carried out, and answered")
 	require.Zero(t, p.end(), "%s", &p.stderr)
 	require.NoFileExists(t, socket)

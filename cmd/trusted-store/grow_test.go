@@ -29,8 +29,10 @@ func growers(ts *testscript.TestScript, neg bool, args []string) {
 		for _, pid := range found {
 			ts.Check(syscall.Kill(pid, syscall.SIGKILL))
 		}
-		for len(findGrowers()) > 0 {
-			time.Sleep(time.Millisecond)
+		for _, pid := range found { // its locks go after its command line
+			for syscall.Kill(pid, 0) == nil {
+				time.Sleep(time.Millisecond)
+			}
 		}
 	}
 }

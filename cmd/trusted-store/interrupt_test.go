@@ -60,6 +60,17 @@ func slowDisk(t *testing.T, delay time.Duration) string {
 	return slow.Path()
 }
 
+// heldDisk returns a disk whose host chooses when it answers.
+func heldDisk(t *testing.T) *storagetest.Faulty {
+	t.Helper()
+	host := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
+	t.Cleanup(func() {
+		host.Set(t)
+		closeAllAfterFailure(t)
+	})
+	return host
+}
+
 // Ctrl-C and what service managers send, at many moments of create.
 func TestInterruptedCreateLeavesNothing(t *testing.T) {
 	kernel(t)

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,14 +29,15 @@ func requireNoKey(t *testing.T, where, text string) {
 func TestKeyIsNowhere(t *testing.T) {
 	kernel(t)
 	log := storagetest.KernelLog(t)
-	slow := slowDisk(t, 10*time.Millisecond)
+	host := heldDisk(t)
+	disk := host.Path()
 	source := "file:" + writeKey(t, key)
 	dir := t.TempDir()
 	for _, verb := range []string{"create", "open"} {
-		p := launch(t, verb, slow, "--name", "one", "--mount", dir, "--key", source, "-v")
-		time.Sleep(200 * time.Millisecond)
+		p := launchHeld(t, host, verb, disk, "--name", "one", "--mount", dir, "--key", source, "-v")
 		requireNoKey(t, "arguments", procFile(t, p, "cmdline"))
 		requireNoKey(t, "environment", procFile(t, p, "environ"))
+		host.Set(t)
 		require.Equal(t, exitDone, p.end(), "%s", &p.stderr)
 		require.Contains(t, p.stderr.String(), "done: ", "-v")
 		requireNoKey(t, verb+" prints", p.stdout.String()+p.stderr.String())
@@ -47,15 +46,25 @@ func TestKeyIsNowhere(t *testing.T) {
 		require.NoError(t, err, "%s", table)
 		require.Regexp(t, `(?m)^one: .* :96:logon:cryptsetup:[0-9a-f-]{36}-d0 `, string(table), "the key's name, not the key")
 		requireNoKey(t, "live table", string(table))
-		requireNoKey(t, "an error", runs(t, exitBusy, verb, slow, "--name", "two", "--mount", "none", "--key", source, "-v").stderr.String())
+		requireNoKey(t, "an error", runs(t, exitBusy, verb, disk, "--name", "two", "--mount", "none", "--key", source, "-v").stderr.String())
 		requireNoKey(t, "status", runs(t, exitDone, "status", "--json").stdout.String())
 		runs(t, exitDone, "close", "one")
 	}
 	wrong := "file:" + writeKey(t, strings.ToUpper(key)+"x")
-	requireNoKey(t, "the wrong key", runs(t, cli.ExitWrongKey, "open", slow, "--key", wrong, "-v").stderr.String())
-	refusal := runs(t, cli.ExitUsage, "create", slow, "--key", key).stderr.String() // in the place of its source
+	requireNoKey(t, "the wrong key", runs(t, cli.ExitWrongKey, "open", disk, "--key", wrong, "-v").stderr.String())
+	refusal := runs(t, cli.ExitUsage, "create", disk, "--key", key).stderr.String() // in the place of its source
 	requireNoKey(t, "a refusal", refusal)
 	requireNoKey(t, "kernel's log", strings.Join(log.Lines(t), "\n"))
+}
+
+// launchHeld starts the program and waits until it is at work on the disk, which does
+// not answer it.
+func launchHeld(t *testing.T, host *storagetest.Faulty, args ...string) *process {
+	t.Helper()
+	host.Hold(t)
+	p := launch(t, args...)
+	host.AwaitHeld(t)
+	return p
 }
 
 func procFile(t *testing.T, p *process, name string) string {
@@ -68,11 +77,10 @@ func procFile(t *testing.T, p *process, name string) string {
 // No core file is written of a process that has a key in its memory.
 func TestNoCoreFile(t *testing.T) {
 	kernel(t)
-	slow := slowDisk(t, 10*time.Millisecond)
-	p := launch(t, "create", slow, "--name", "one", "--mount", "none")
-	require.Eventually(t, func() bool {
-		return regexp.MustCompile(`(?m)^Max core file size +0 +0 +bytes`).MatchString(procFile(t, p, "limits"))
-	}, 10*time.Second, 10*time.Millisecond)
+	host := heldDisk(t)
+	p := launchHeld(t, host, "create", host.Path(), "--name", "one", "--mount", "none")
+	require.Regexp(t, `(?m)^Max core file size +0 +0 +bytes`, procFile(t, p, "limits"))
+	host.Set(t)
 	require.Equal(t, exitDone, p.end(), "%s", &p.stderr)
 	runs(t, exitDone, "close", "one")
 }

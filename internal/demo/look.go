@@ -10,17 +10,19 @@ import (
 type mapped struct {
 	layers    int    // mappings between the device and the mount
 	integrity string // "" without
+	keySize   int64  // bits
 	offset    int64  // sectors of 512 bytes, of the device below
 	size      int64  // sectors of 512 bytes
 }
 
-// The how-to shows encryptedOnly. With integrity the device of dm-crypt is another
-// mapping, which begins behind the header, and the tags take 39952 sectors of it.
+// The how-to shows encryptedOnly. With integrity there is a key for it, too, the
+// device of dm-crypt is another mapping, which begins behind the header, and the tags
+// take 39952 sectors of it.
 // cryptsetup does not look below a mapping that is not its own, so that it knows
 // next to nothing of a store whose tags are in memory.
 var (
-	encryptedOnly = mapped{1, "", 32768, 5087232}
-	authenticated = mapped{2, "hmac(sha256)", 0, 5047280}
+	encryptedOnly = mapped{1, "", 512, 32768, 5087232}
+	authenticated = mapped{2, "hmac(sha256)", 768, 0, 5047280}
 	fresh         = mapped{layers: 3}
 )
 
@@ -84,7 +86,7 @@ func (d *demo) lookAtMapping(name string, want mapped) error {
 	d.seen.same(what+"integrity", s["integrity"], want.integrity)
 	d.seen.same(what+"device", s["device"], d.device)
 	d.seen.same(what+"mode", s["mode"], "read/write")
-	for field, value := range map[string]int64{"sector size": 4096, "offset": want.offset, "size": want.size} {
+	for field, value := range map[string]int64{"keysize": want.keySize, "sector size": 4096, "offset": want.offset, "size": want.size} {
 		d.seen.between(what+field, firstNumber(s[field]), value, value)
 	}
 	return nil

@@ -2,6 +2,7 @@ package dm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -182,7 +183,7 @@ func (c *Crypt) parseKey(word []byte) error {
 	parts := strings.SplitN(string(word[1:]), ":", 3)
 	size, err := strconv.ParseUint(parts[0], 10, 16)
 	if err != nil || size == 0 || len(parts) != 3 || parts[1] == "" {
-		return fmt.Errorf("key %q, want :BYTES:TYPE:DESCRIPTION", word)
+		return errors.New("the key is not :BYTES:TYPE:DESCRIPTION") // and may be one
 	}
 	c.KeySize, c.KeyDescription = int(size), parts[2]
 	if parts[1] != logonKey {

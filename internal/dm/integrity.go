@@ -12,7 +12,7 @@ import (
 // A live table tells every size that its mode uses, also those that the kernel
 // chose: it matches only where JournalSectors, InterleaveSectors and
 // BufferSectors are set, and in mode 'J' JournalWatermark and CommitTime. Linux
-// before 7.0 also tells some that the mode does not use.
+// 6.12 and before also tell some that the mode does not use, 7.2 does not.
 // Source: drivers/md/dm-integrity.c, dm_integrity_ctr and dm_integrity_status.
 type Integrity struct {
 	Device            Device
@@ -81,20 +81,19 @@ func (t Integrity) options() []string {
 
 // parseIntegrity reads "<device> <offset> <tag size> <mode>" and options.
 func parseIntegrity(params []byte) (t Integrity, err error) {
-	w := wordsOf(bytes.Fields(params))
+	w := wordsOf(withoutKeys(bytes.Fields(params)))
 	t.Device = w.device()
 	t.Offset = w.number()
 	if !setInt(&t.TagSize, w.next()) {
 		w.fail("no size of a tag")
 	}
 	mode := w.next()
-	if len(mode) != 1 {
-		w.fail("mode %q, want one letter", mode)
+	if len(mode) != 1 || mode[0] < 'A' || mode[0] > 'Z' {
+		w.fail("mode %q, want one capital letter", mode)
 		return Integrity{}, w.err
 	}
 	t.Mode = mode[0]
 	t.Foreign = w.options(t.flags(), t.parseOption)
-	t.Foreign = withoutKeys(t.Foreign)
 	return t, w.err
 }
 
@@ -116,18 +115,18 @@ func (t *Integrity) parseOption(name, value string) bool {
 }
 
 // withoutKeys cuts the key off "internal_hash:ALGORITHM:KEY" and the like.
-func withoutKeys(options string) string {
-	list := strings.Fields(options)
-	for i, option := range list {
-		if parts := strings.SplitN(option, ":", 3); len(parts) == 3 {
-			list[i] = parts[0] + ":" + parts[1]
+func withoutKeys(words [][]byte) [][]byte {
+	for i, word := range words {
+		parts := bytes.SplitN(word, []byte(":"), 3)
+		if len(parts) == 3 && string(parts[0]) != "meta_device" {
+			words[i] = word[:len(parts[0])+1+len(parts[1])]
 		}
 	}
-	return strings.Join(list, " ")
+	return words
 }
 
-// normal spells defaults out, and leaves out what the mode does not use: Linux
-// 7.0 and later do not tell it.
+// normal spells defaults out, and leaves out what the mode does not use where the
+// kernel did not tell it.
 func (t Integrity) normal(told Integrity) Integrity {
 	if t.BlockSize == 0 {
 		t.BlockSize = 512

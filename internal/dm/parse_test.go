@@ -69,6 +69,7 @@ func FuzzTargets(f *testing.F) {
 	}
 	f.Add("crypt", []byte("aes-cbc-essiv:sha256 :32:user:a:b 9 7:3 8 3 new_option:1 allow_discards high_priority"))
 	f.Add("integrity", []byte("7:3 0 4 B 3 sectors_per_bit:32768 internal_hash:crc32c recalculate"))
+	f.Add("integrity", []byte("0:0 0 1 \xd0"))
 	f.Fuzz(func(t *testing.T, kind string, text []byte) {
 		target := dm.ParseTarget(kind, text)
 		if crypt, ok := target.(dm.Crypt); ok && crypt.Foreign.KeyInTable {

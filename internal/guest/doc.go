@@ -5,7 +5,7 @@ without root, without KVM, without device-mapper on the machine.
 	go tool guest [flags] CMD [ARGS…]
 	go test -exec 'go tool guest' ./…
 	go tool guest -i
-	go tool guest setup
+	go tool guest setup [NAME…]
 
 The command sees the caller's files, working directory and environment, is root
 of its guest, and has device-mapper, loop devices, ext4, kernel keys and cgroups
@@ -19,12 +19,36 @@ seconds. Each guest stays on a CPU of the host that no other one has. -bed qemu 
 Debian's cloud kernel in an emulated machine: several CPUs that run in parallel
 (-cpus, 4 by default), some ten times slower. It can limit its disks as clouds do,
 in bytes a second (-throttle BYTES), in requests a second (-iops N) and in both.
-"setup" fetches that kernel into the cache, without root; it needs Debian's apt-get
-and dpkg-deb, or else -kernel.
+It has the instructions that a cloud's CPUs have, those for AES among them.
 
 Both start the tool itself as init, which inserts the kernel's modules, makes the
 root described below, runs the command and reports. The self-tests of the
 kernel's ciphers are off: they take longer than most tests.
+
+# Kernels
+
+-kernel says which one boots: 6.1, 6.12, newest (the newest that Debian has), or a
+directory with an unpacked package. -arch amd64, arm64 or s390x (big endian) says
+what machine -bed qemu emulates. A guest of another architecture than the host's
+has none of the host's programs; it has Debian's busybox, cryptsetup, dmsetup and
+e2fsprogs. The command must be built for it:
+
+	GOARCH=s390x CGO_ENABLED=0 go test -exec 'env GOARCH= go tool guest -bed qemu -arch s390x' ./…
+
+"setup" fetches kernels, and the programs of such guests, into the cache, without
+root and without a change to the machine's apt: it reads the lists of other Debian
+suites from the mirror that apt's sources name, checks them with Debian's key, and
+unpacks packages. It needs apt-get, dpkg-deb and package debian-archive-keyring.
+Without a name it fetches everything (1 GB unpacked); what cannot be had is an
+error. What is there already stays as it is: for a newer "newest", remove its
+directory below debian in the cache.
+
+User-Mode Linux needs the C library that it was built for, which lies beside it.
+That of 6.1 and 6.12 dies on processors with AMX as it is, so setup compiles a
+small library for it (xstate/ptrace.c).
+
+cryptsetup-newest, in the PATH of every amd64 guest, is the newest cryptsetup that
+Debian has; cryptsetup is the host's.
 
 # Files
 
@@ -64,17 +88,19 @@ cut: what the command had not synchronised is lost.
 The command gets the caller's environment, with these changed:
 
 	TRUSTED_STORE_BED    uml or qemu: tests that need a kernel run when it is set
-	TRUSTED_STORE_DISKS  devices of the raw disks
+	TRUSTED_STORE_DISKS  devices of the raw disks, in the order of -disk
 	TRUSTED_STORE_MODULES
 	                     directory of the kernel's modules, in the uml bed only
 	DM_DISABLE_UDEV      1, since there is no udev
 	TMPDIR               /tmp
-	PATH                 with the directories for administration
+	PATH                 with the directories for administration, and with that of
+	                     cryptsetup-newest
 	HOME                 /root, if the caller has none
 
 Every flag has a variable that sets it for a whole run: GUEST_BED, GUEST_CPUS,
 GUEST_MEM, GUEST_DISK, GUEST_THROTTLE, GUEST_IOPS, GUEST_TIMEOUT, GUEST_ACCEL,
-GUEST_OUT, GUEST_FILE, GUEST_LOG, GUEST_CACHE, GUEST_KERNEL, GUEST_LEAKS.
+GUEST_OUT, GUEST_FILE, GUEST_LOG, GUEST_CACHE, GUEST_KERNEL, GUEST_ARCH,
+GUEST_LEAKS.
 
 # Exit status
 

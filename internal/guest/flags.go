@@ -55,7 +55,7 @@ func (o *options) flagSet(w io.Writer) *flag.FlagSet {
 	fs.Var(&o.files, "file", "host `path` that the command needs in the qemu bed; separated by colons, may be repeated")
 	fs.StringVar(&o.log, "log", "", "keep the kernel's console output in this `file`")
 	fs.StringVar(&o.cache, "cache", "", "`directory` of downloaded kernels and temporary disks (default: trusted-store-guest in the user's cache)")
-	fs.StringVar(&o.kernel, "kernel", "", "`release` to boot: 6.1, 6.12, newest, or a directory with an unpacked package (default 6.1)")
+	fs.StringVar(&o.kernel, "kernel", "", "`release` to boot: 6.1, 6.12, newest, or a directory with an unpacked package (default newest; 6.12 for arm64 and s390x)")
 	fs.StringVar(&o.arch, "arch", hostArch, "`architecture` of the qemu bed's machine: amd64, arm64 or s390x")
 	fs.BoolVar(&o.leaks, "leaks", true, "fail when the command leaves a mapping, loop device, mount or key behind")
 	fs.BoolVar(&o.interactive, "i", false, "give the command this terminal; without a command: a shell")
@@ -128,7 +128,7 @@ func (o *options) complete() error {
 }
 
 // defaultKernels are what boots when -kernel names nothing, for each architecture.
-var defaultKernels = map[string]string{"amd64": "6.1", "arm64": "6.12", "s390x": "6.12"}
+var defaultKernels = map[string]string{"amd64": newest, "arm64": "6.12", "s390x": "6.12"}
 
 // chooseKernel checks -kernel, which becomes a series or an absolute path.
 func (o *options) chooseKernel() error {
@@ -176,7 +176,7 @@ func defaultTimeout(args []string, interactive bool) time.Duration {
 func usage(w io.Writer, fs *flag.FlagSet) {
 	fmt.Fprint(w, `usage: go tool guest [flags] CMD [ARGS…]     run CMD in a guest with its own kernel
        go tool guest [flags] -i [CMD [ARGS…]]  the same on this terminal; a shell without CMD
-       go tool guest setup                     fetch the qemu bed's kernel, name what is missing
+       go tool guest setup [NAME…]             fetch kernels into the cache: all, or those named
        go test -exec 'go tool guest' ./…       run tests in a guest
 
 Each flag can be set as GUEST_<FLAG> in the environment. Flags:

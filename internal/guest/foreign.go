@@ -2,17 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 )
 
 // A guest of another architecture than the host's cannot run the host's programs:
@@ -32,7 +26,7 @@ func foreignToolPackages(arch string) *unpacked {
 			b, err := bundleOf(ctx, suites, foreignPackages...)
 			return []bundle{b}, err
 		},
-		finish: func(root, _ string) error {
+		finish: func(root string) error {
 			if err := mergedUsr(root); err != nil {
 				return err
 			}
@@ -78,17 +72,7 @@ func foreignTree(dir string) (*tree, error) {
 	for _, d := range []string{"/root", "/tmp", "/var"} {
 		t.entries[d] = entry{mode: fs.ModeDir | 0o755}
 	}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || path == dir {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		return t.show(path, path[len(dir):], info)
-	})
-	if err != nil {
+	if err := t.showBelow(dir); err != nil {
 		return nil, err
 	}
 	for _, f := range []string{"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf"} {
@@ -101,6 +85,20 @@ func foreignTree(dir string) (*tree, error) {
 		return nil, err
 	}
 	return t, t.linkBusybox("/usr/bin/busybox", busybox)
+}
+
+// showBelow records the host's files below dir, as if that were the root.
+func (t *tree) showBelow(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return t.show(path, path[len(dir):], info)
+	})
 }
 
 // show records the host's file source at another path.
@@ -120,63 +118,4 @@ func (t *tree) show(source, path string, info fs.FileInfo) error {
 	}
 	t.entries[path] = e
 	return nil
-}
-
-// initProgram is this program, built for the guest's architecture.
-func initProgram(m *machine, arch string) (string, error) {
-	if arch == hostArch {
-		return m.self, nil
-	}
-	sum, err := fingerprintOf(m.self)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(m.opts.cache, "init-"+arch+"-"+sum)
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	old, err := filepath.Glob(filepath.Join(m.opts.cache, "init-"+arch+"-*"))
-	if err != nil {
-		return "", err
-	}
-	for _, o := range old {
-		os.Remove(o)
-	}
-	return path, buildSelf(path, m.dir, arch)
-}
-
-// fingerprintOf changes when the file at path does.
-func fingerprintOf(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)[:12]), err
-}
-
-// buildSelf builds this program's package, which is in the caller's module, for
-// another architecture.
-func buildSelf(path, tmp, arch string) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("this program does not know its package")
-	}
-	made := filepath.Join(tmp, "init")
-	cmd := exec.Command("go", "build", "-o", made, info.Path)
-	cmd.Env = append(slices.Clone(os.Environ()), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the guest's init for %s, in the caller's Go module: %w\n%s", arch, err, text)
-	}
-	return writeWhole(path, func(w io.Writer) error {
-		f, err := os.Open(made)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = io.Copy(w, f)
-		return err
-	})
 }

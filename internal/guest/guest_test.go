@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,22 +58,23 @@ func inBothBeds(t *testing.T, test func(t *testing.T, g *guest)) {
 // guest runs this program with one bed.
 type guest struct {
 	path, bed string
+	flags     []string // of every guest
 	env       []string
 }
 
-func newGuest(t *testing.T, bed string) *guest {
+func newGuest(t *testing.T, bed string, flags ...string) *guest {
 	t.Helper()
 	if os.Getenv("TRUSTED_STORE_BED") != "" {
 		t.Skip("this is a guest already: guests are not nested")
 	}
-	o, err := parse([]string{"-bed", bed, "true"}, os.Environ(), os.Stderr)
+	o, err := parse(slices.Concat([]string{"-bed", bed}, flags, []string{"true"}), os.Environ(), os.Stderr)
 	require.NoError(t, err)
 	if missing := newBed(o).missing(); !missing.empty() && os.Getenv("TRUSTED_STORE_BEDS") != "required" {
 		t.Skip(errNotInstalled(bed, missing))
 	}
 	path, err := built()
 	require.NoError(t, err)
-	return &guest{path: path, bed: bed, env: os.Environ()}
+	return &guest{path: path, bed: bed, flags: flags, env: os.Environ()}
 }
 
 // outcome is what a caller of the program sees.
@@ -82,8 +84,8 @@ type outcome struct {
 }
 
 func (g *guest) command(flags []string, args ...string) *exec.Cmd {
-	all := append([]string{"-bed", g.bed, "-mem", "512M"}, flags...)
-	cmd := exec.Command(g.path, append(append(all, "--"), args...)...)
+	all := slices.Concat([]string{"-bed", g.bed, "-mem", "512M"}, g.flags, flags, []string{"--"}, args)
+	cmd := exec.Command(g.path, all...)
 	cmd.Env = g.env
 	return cmd
 }
@@ -153,6 +155,54 @@ func TestGuestPassesEverythingThrough(t *testing.T) {
 			"/dev/mapper/control\n/dev/pts\n/dev/shm\n/sys/fs/cgroup/cgroup.procs\nreached\n", o.stdout)
 		require.Equal(t, "a\nb\r\n", o.stderr)
 		require.Equal(t, 3, o.status)
+	})
+}
+
+// TestGuestBootsKernels boots what the other tests do not: they take the default
+// kernels. `make kernels` boots arm64.
+func TestGuestBootsKernels(t *testing.T) {
+	for _, k := range []kernelID{
+		{"uml", "6.1", "amd64"}, {"uml", "6.12", "amd64"}, {"uml", newest, "amd64"},
+		{"qemu", newest, "amd64"}, {"qemu", "6.12", "s390x"},
+	} {
+		t.Run(k.String(), func(t *testing.T) {
+			g := newGuest(t, k.bed, "-kernel", k.series, "-arch", k.arch)
+			o := g.shell(t, `
+				uname -r; uname -m
+				for d in $(echo $TRUSTED_STORE_DISKS | tr : ' '); do blockdev --getsize64 $d; done
+				printf %s key > /tmp/key
+				cryptsetup luksFormat -q --integrity hmac-sha256 --integrity-no-wipe --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /tmp/key ${TRUSTED_STORE_DISKS%%:*}
+				cryptsetup open --key-file /tmp/key ${TRUSTED_STORE_DISKS%%:*} volume && cryptsetup close volume`,
+				"-disk", "64M,1T")
+			require.Zero(t, o.status, o.stderr)
+			lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
+			require.True(t, inSeries(lines[0], k.series), lines[0])
+			require.Equal(t, map[string]string{"amd64": "x86_64", "s390x": "s390x"}[k.arch], lines[1])
+			require.Equal(t, []string{"67108864", "1099511627776"}, lines[2:])
+		})
+	}
+}
+
+// TestGuestHasAES looks for the instructions that guests in clouds have.
+func TestGuestHasAES(t *testing.T) {
+	g := newGuest(t, "qemu")
+	o := g.shell(t, "grep driver /proc/crypto")
+	require.Zero(t, o.status, o.stderr)
+	require.Contains(t, o.stdout, "xts-aes-aesni")
+}
+
+// TestGuestHasTheNewestCryptsetup compares it with the host's own, in both beds.
+func TestGuestHasTheNewestCryptsetup(t *testing.T) {
+	inBothBeds(t, func(t *testing.T, g *guest) {
+		o, err := parse([]string{"true"}, os.Environ(), os.Stderr)
+		require.NoError(t, err)
+		if _, ok := newToolsDir(o.cache); !ok && os.Getenv("TRUSTED_STORE_BEDS") != "required" {
+			t.Skip("not fetched: go tool guest setup " + newCryptsetup)
+		}
+		out := g.shell(t, newCryptsetup+" --version && cryptsetup --version")
+		require.Zero(t, out.status, out.stderr)
+		lines := strings.Split(out.stdout, "\n")
+		require.Equal(t, 1, slices.Compare(numbers(lines[0]), numbers(lines[1])), out.stdout)
 	})
 }
 
@@ -239,9 +289,13 @@ func TestGuestLimitsRequests(t *testing.T) {
 
 func TestGuestBedThatIsMissingFails(t *testing.T) {
 	g := newGuest(t, "qemu")
-	o := g.run(t, []string{"-kernel", t.TempDir()}, "true")
+	o := g.run(t, []string{"-cache", t.TempDir()}, "true")
 	require.Equal(t, statusFailed, o.status)
-	require.Contains(t, o.stderr, "go tool guest setup")
+	require.Contains(t, o.stderr, "go tool guest setup qemu-newest-amd64")
+	dir := t.TempDir()
+	o = g.run(t, []string{"-kernel", dir}, "true")
+	require.Equal(t, statusFailed, o.status)
+	require.Contains(t, o.stderr, "no readable kernel with its modules in "+dir)
 }
 
 func TestGuestLeavesTheHostAlone(t *testing.T) {

@@ -49,8 +49,8 @@ func fail(stderr io.Writer, err error) int {
 	return statusFailed
 }
 
-// runGuest boots a guest and runs the command in it. A guest that hangs before
-// it knows the command is followed by another.
+// runGuest boots a guest and runs the command in it. A guest that hangs or dies
+// before it knows the command is followed by another.
 func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 	b := newBed(o)
 	if missing := b.missing(); !missing.empty() {
@@ -60,7 +60,7 @@ func runGuest(o *options, stdout, stderr io.Writer) (int, error) {
 	for _, limit := range bootLimits[:last] {
 		status, err := bootGuest(b, o, limit, stdout, stderr)
 		var timeout *timeoutError
-		if !errors.As(err, &timeout) || timeout.phase != phaseBoot {
+		if hung := errors.As(err, &timeout) && timeout.phase == phaseBoot; !hung && !errors.Is(err, errDiedEarly) {
 			return status, err
 		}
 		fmt.Fprintf(stderr, "guest: %v\nguest: booting another\n", err)

@@ -102,6 +102,12 @@ func TestEnvironReplaces(t *testing.T) {
 	require.Equal(t, []string{"A=1", "B=a=b", "ODD", "TMPDIR=/tmp"}, got)
 }
 
+func TestLinkersVariablesAreHeldBack(t *testing.T) {
+	held := renamed([]string{"LD_PRELOAD=/a", "PATH=LD_"}, linkerPrefix, heldPrefix+linkerPrefix)
+	require.Equal(t, []string{"GUEST_HELD_LD_PRELOAD=/a", "PATH=LD_"}, held)
+	require.Equal(t, []string{"LD_PRELOAD=/a", "PATH=LD_"}, renamed(held, heldPrefix+linkerPrefix, linkerPrefix))
+}
+
 func TestHintNamesTheCommands(t *testing.T) {
 	err := errNotInstalled("qemu", lack{packages: []string{"qemu-system-x86"}, kernels: []string{"qemu-newest-amd64"}})
 	require.ErrorContains(t, err, "missing qemu-system-x86 qemu-newest-amd64")

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -44,7 +46,8 @@ func startKernel(cmd *exec.Cmd, m *machine) (*kernel, error) {
 	defer r.Close()
 	watcher := exec.Command(m.self)
 	watcher.Args = append([]string{cmd.Path}, cmd.Args[1:]...)
-	watcher.Env = append(cmd.Environ(), watchMark+"="+strconv.Itoa(3+len(m.files)))
+	watcher.Dir = cmd.Dir
+	watcher.Env = append(renamed(cmd.Environ(), linkerPrefix, heldPrefix+linkerPrefix), watchMark+"="+strconv.Itoa(3+len(m.files)))
 	if m.cpuLock != nil {
 		watcher.Env = append(watcher.Env, cpuMark+"="+strconv.Itoa(m.cpu))
 	}
@@ -131,7 +134,7 @@ func startWatched(fd int) (int, error) {
 	}
 	unix.CloseOnExec(fd)
 	pid, err := syscall.ForkExec(os.Args[0], os.Args, &syscall.ProcAttr{
-		Env:   environ(os.Environ(), map[string]string{watchMark: "", cpuMark: ""}),
+		Env:   renamed(environ(os.Environ(), map[string]string{watchMark: "", cpuMark: ""}), heldPrefix+linkerPrefix, linkerPrefix),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL},
 	})
@@ -139,6 +142,21 @@ func startWatched(fd int) (int, error) {
 		unix.Close(i)
 	}
 	return pid, err
+}
+
+// The kernel's dynamic linker has variables that the watcher's, if it has one, must
+// not see: they are held back under another name.
+const linkerPrefix, heldPrefix = "LD_", "GUEST_HELD_"
+
+// renamed changes the prefix of variables' names.
+func renamed(env []string, from, to string) []string {
+	out := slices.Clone(env)
+	for i, kv := range out {
+		if rest, ok := strings.CutPrefix(kv, from); ok {
+			out[i] = to + rest
+		}
+	}
+	return out
 }
 
 // killAll ends the kernel and its group.

@@ -35,7 +35,7 @@ func newCryptsetupPackages() *unpacked {
 }
 
 // finishNewCryptsetup writes the program that starts it, and starts it.
-func finishNewCryptsetup(root, _ string) error {
+func finishNewCryptsetup(root string) error {
 	script := filepath.Join(root, newTools, newCryptsetup)
 	if err := os.Mkdir(filepath.Dir(script), 0o755); err != nil {
 		return err

@@ -25,6 +25,11 @@ var bootLimits = []time.Duration{45 * time.Second, 90 * time.Second, 3 * time.Mi
 // phaseBoot is the phase of a timeoutError when the guest may be booted again.
 const phaseBoot = "without an answer from the guest's init"
 
+// errDiedEarly says that a guest may be booted again: nothing ran in it. An emulated
+// machine of several CPUs has died of an instruction that its kernel was just
+// rewriting, once in hundreds of boots.
+var errDiedEarly = errors.New("the guest died before its init answered")
+
 // endGrace is how long the kernel may take to stop after the result is known.
 const endGrace = 15 * time.Second
 
@@ -135,8 +140,11 @@ func (s *session) read(frames chan<- frame) {
 // handle does what one frame asks for. It returns the result when that is what
 // came.
 func (s *session) handle(f frame, boot *time.Timer) (*result, error) {
-	if f.err != nil {
-		return nil, fmt.Errorf("the guest died %s: %w", s.phase(), f.err)
+	switch {
+	case f.err != nil && !s.ready:
+		return nil, fmt.Errorf("%w: %w", errDiedEarly, f.err)
+	case f.err != nil:
+		return nil, fmt.Errorf("the guest died while it ran %s: %w", s.start.Args[0], f.err)
 	}
 	switch f.kind {
 	case kindReady:
@@ -162,14 +170,6 @@ func (s *session) handle(f frame, boot *time.Timer) (*result, error) {
 		return nil, fmt.Errorf("the guest sent a frame of unknown kind %q: the stream is out of step", byte(f.kind))
 	}
 	return nil, nil
-}
-
-// phase says how far the run came, for a message.
-func (s *session) phase() string {
-	if s.ready {
-		return "while it ran " + s.start.Args[0]
-	}
-	return "before its init answered"
 }
 
 func writeAll(w io.Writer, p []byte) error {

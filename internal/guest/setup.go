@@ -47,7 +47,22 @@ func setup(o *options, names []string, w io.Writer) error {
 	for _, u := range want {
 		fmt.Fprintf(w, "guest: %s is in %s\n", u.name, unpackedDir(o.cache, u.name))
 	}
+	if l := lackingPrograms(want); !l.empty() {
+		return fmt.Errorf("missing %s\n%s", l, l.hint())
+	}
 	return nil
+}
+
+// lackingPrograms are those by which the kernels that setup fetched are booted.
+func lackingPrograms(want []*unpacked) lack {
+	var l lack
+	for _, u := range want {
+		t := machineTypes[u.arch]
+		if strings.HasPrefix(u.name, "qemu-") && notInstalled(t.qemu) && !slices.Contains(l.packages, t.debian) {
+			l.packages = append(l.packages, t.debian)
+		}
+	}
+	return l
 }
 
 // wanted finds what setup was asked for.

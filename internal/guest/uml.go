@@ -19,6 +19,7 @@ type uml struct {
 
 // umlFiles is an unpacked package of User-Mode Linux.
 type umlFiles struct {
+	dir       string
 	binary    string
 	modules   string   // the tree of the only release
 	libraries []string // where it finds its C library; none: the host's
@@ -58,7 +59,7 @@ func findUML(dir string) (*umlFiles, error) {
 	if len(modules) != 1 {
 		return nil, fmt.Errorf("%d module trees in %s, expected one", len(modules), dir)
 	}
-	f := &umlFiles{binary: binary, modules: filepath.Dir(modules[0])}
+	f := &umlFiles{dir: dir, binary: binary, modules: filepath.Dir(modules[0])}
 	if _, err := findLinker(dir); err == nil && dir != "/" {
 		f.libraries = libraryPaths(dir)
 	}
@@ -113,6 +114,7 @@ func (u *uml) command(m *machine, s *start) (*exec.Cmd, error) {
 		s.Disks = append(s.Disks, "/dev/ubd"+letter)
 	}
 	cmd := exec.Command(k.binary, args...)
+	cmd.Dir = k.dir
 	cmd.Env = k.environ(m.dir, memoryDir(m.opts))
 	return cmd, nil
 }

@@ -23,8 +23,10 @@ const (
 // newest one does not.
 func (k kernelID) needsXstate() bool { return k.series != newest }
 
-// finishUML has the kernel in root use the C library beside it, once root is dir.
-func (k kernelID) finishUML(root, dir string) error {
+// finishUML has the kernel in root use the C library beside it. The linker's path is
+// relative to the directory in which the kernel is started, so that a cache can be
+// moved.
+func (k kernelID) finishUML(root string) error {
 	f, err := findUML(root)
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func (k kernelID) finishUML(root, dir string) error {
 			return err
 		}
 	}
-	return setInterpreter(f.binary, filepath.Join(dir, strings.TrimPrefix(ld, root)))
+	return setInterpreter(f.binary, strings.TrimPrefix(ld, root+"/"))
 }
 
 // compileXstate builds the library with the compiler in root.

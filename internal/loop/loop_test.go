@@ -96,7 +96,7 @@ func TestAutoclear(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := loop.BackingFile(d.Path())
 		return err != nil
-	}, 2*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // A memory file needs no path and may be closed: the device keeps it.
@@ -127,7 +127,7 @@ func TestDetachOfAnOpenDevice(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := loop.BackingFile(d.Path())
 		return err != nil
-	}, 2*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 func TestAttachOnManyCPUs(t *testing.T) {

@@ -19,12 +19,15 @@ import (
 const rootfsName = "rootfs"
 
 // checkBundle finds what is wrong with a bundle before anything is pulled.
-func checkBundle(bundle string) error {
+func (im *Images) checkBundle(bundle string) error {
 	if bundle == "" {
 		return nil
 	}
 	if !filepath.IsAbs(bundle) {
 		return refuse(storage.ErrInvalid, "give an absolute path", "bundle %q is not an absolute path", bundle)
+	}
+	if err := outside(im.dir, bundle); err != nil {
+		return err
 	}
 	mounted, err := isMounted(filepath.Join(bundle, rootfsName))
 	if err != nil {
@@ -55,7 +58,7 @@ func bundleID(bundle string) string {
 func (im *Images) mount(ctx context.Context, image digest.Digest, dirs []int, bundle string) (rootfs string, err error) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	if err := errors.Join(ctx.Err(), checkBundle(bundle)); err != nil {
+	if err := errors.Join(ctx.Err(), im.checkBundle(bundle)); err != nil {
 		return "", err
 	}
 	if _, there := im.index.Images[image]; !there {
@@ -95,7 +98,17 @@ func (im *Images) makeWritable(id string, dirs []int) error {
 	if err != nil {
 		return err
 	}
-	return inherit(upper, map[string]bool{".": true}, []string{im.layerDir(dirs[len(dirs)-1])})
+	to, err := openForReading(unix.AT_FDCWD, upper, 0)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	from, err := openForReading(unix.AT_FDCWD, im.layerDir(dirs[len(dirs)-1]), 0)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	return copyLooks(to, from)
 }
 
 // forget takes a bundle, which is not mounted, off the store. im.mu must be held.

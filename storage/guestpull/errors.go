@@ -5,13 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 
 	"golang.org/x/sys/unix"
-	"oras.land/oras-go/v2/errdef"
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/trusted-store/trusted-store/storage"
 )
@@ -27,7 +22,8 @@ var (
 	// ErrNoSuchImage: the registry has no such image, or not for the platform;
 	// or there is none such on the store.
 	ErrNoSuchImage = errors.New("no such image")
-	// ErrUnauthorized: the registry wants other credentials.
+	// ErrUnauthorized: the registry wants other credentials, or those that it is to
+	// be sent cannot be had.
 	ErrUnauthorized = errors.New("unauthorized")
 	// ErrRegistry: the registry cannot be reached, fails, stalls or broke off.
 	ErrRegistry = errors.New("registry failed")
@@ -52,7 +48,7 @@ func failure(op, what, step string, err error) error {
 	if already := new(storage.Error); err == nil || errors.As(err, &already) {
 		return err
 	}
-	e := &storage.Error{Op: op, What: what, Step: step, Kind: kindOf(err), Err: err}
+	e := &storage.Error{Op: op, What: fit(what), Step: step, Kind: kindOf(err), Err: printable(err)}
 	if own := new(refusal); errors.As(err, &own) {
 		e.Hint = own.hint
 	}
@@ -74,8 +70,6 @@ var ours = []error{ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrR
 
 // kinds maps what the packages below return to ours, the first match wins.
 var kinds = []struct{ below, kind error }{
-	{errdef.ErrNotFound, ErrNoSuchImage},
-	{auth.ErrBasicCredentialNotFound, ErrUnauthorized},
 	{unix.ENOSPC, ErrNoRoom},
 	{unix.EDQUOT, ErrNoRoom},
 	{unix.EILSEQ, storage.ErrIntegrity},
@@ -102,35 +96,13 @@ func kindOf(err error) error {
 			return k.kind
 		}
 	}
-	return kindOfAnswer(err)
-}
-
-// kindOfAnswer is the kind of what came, or did not come, from the network.
-func kindOfAnswer(err error) error {
-	var answer *errcode.ErrorResponse
-	var request *url.Error
-	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return ErrUnauthorized
-	case errors.As(err, &answer), errors.As(err, &request):
-		return ErrRegistry
-	}
 	return nil
-}
-
-// notWhatWasAsked is the kind of an answer that the registry's client refuses: of
-// another size or digest than was asked for.
-func notWhatWasAsked(err error) error {
-	if err == nil || kindOf(err) != nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return refuse(ErrRejected, "", "%w", err)
 }
 
 // faultOfLayer makes err, which ended the unpacking of a layer, the layer's
 // fault unless it is known to be somebody else's.
 func faultOfLayer(err error) error {
-	if kind := kindOf(err); errors.Is(err, context.Canceled) || kind != nil && !errors.Is(err, unix.ENOTDIR) {
+	if kind := kindOf(err); errors.Is(err, context.Canceled) || kind != nil {
 		return err
 	}
 	for _, host := range []error{unix.EIO, unix.EMFILE, unix.ENFILE, unix.EUCLEAN} {
@@ -142,4 +114,20 @@ func faultOfLayer(err error) error {
 		return refuse(ErrRejected, "", "it is no tar archive: %w", err)
 	}
 	return refuse(ErrRejected, "", "%w", err)
+}
+
+// faultOfEntry says which entry of a layer it was that failed. What the kernel
+// refuses for what the entry is, is the layer's fault.
+func faultOfEntry(h *tar.Header, err error) error {
+	if own := new(refusal); errors.As(err, &own) {
+		return err
+	}
+	err = fmt.Errorf("its entry %s: %w", quote(h.Name), err)
+	for _, fault := range []error{unix.ENOENT, unix.EEXIST, unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG,
+		unix.EINVAL, unix.EMLINK, unix.E2BIG, unix.ERANGE} {
+		if errors.Is(err, fault) {
+			return refuse(ErrRejected, "", "%w", err)
+		}
+	}
+	return err
 }

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(pullerVariable); dir != "" {
 		puller(dir)
 	}
+	if err := trustAuthority(); err != nil {
+		panic(err)
+	}
 	storagetest.Main(m)
 }
 

@@ -3,14 +3,13 @@ package guestpull
 import (
 	"context"
 	"encoding/json"
-	"runtime"
+	"errors"
 	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/trusted-store/trusted-store/storage"
 )
@@ -25,77 +24,100 @@ type manifest struct {
 	chains  []digest.Digest
 }
 
-const (
-	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-)
-
-// resolve finds the manifest that a name stands for, on this platform.
-func resolve(ctx context.Context, repo *remote.Repository, ref reference.Named, platform string) (*manifest, error) {
+// resolve finds the manifest that a name stands for, on this platform. An image
+// that is in no list is taken for whatever platform it is.
+func resolve(ctx context.Context, r *registry, ref reference.Named, platform string) (*manifest, error) {
 	want, err := parsePlatform(platform)
 	if err != nil {
 		return nil, err
 	}
-	d, text, err := top(ctx, repo, ref)
+	d, text, err := top(ctx, r, ref)
 	if err != nil {
 		return nil, err
 	}
-	if d.MediaType == ocispec.MediaTypeImageIndex || d.MediaType == dockerIndex {
-		if d, err = choose(text, want); err != nil {
-			return nil, err
+	doc, err := parseDocument(text)
+	if err != nil {
+		return nil, err
+	}
+	found := &image{digest: d, document: doc}
+	if doc.isList {
+		s := newSearch(r, want)
+		found, err = s.list(ctx, doc, 1)
+		if errors.Is(err, errOther) {
+			return nil, s.nothing()
 		}
-		if text, err = readMetadata(ctx, repo, d); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
-	return readManifest(ctx, repo, d, text)
+	return found.manifest(ctx, r)
 }
 
 // top reads what the registry has under that very name. A tag is taken at its
 // word; a digest is not.
-func top(ctx context.Context, repo *remote.Repository, ref reference.Named) (ocispec.Descriptor, []byte, error) {
-	d, body, err := repo.FetchReference(ctx, tagOrDigest(ref))
-	if err != nil {
-		return d, nil, notWhatWasAsked(err)
-	}
-	defer body.Close()
+func top(ctx context.Context, r *registry, ref reference.Named) (digest.Digest, []byte, error) {
 	if pinned, ok := ref.(reference.Digested); ok {
-		d.Digest = pinned.Digest()
+		text, err := r.manifest(ctx, ocispec.Descriptor{Digest: pinned.Digest()})
+		return pinned.Digest(), text, err
 	}
-	text, err := readVerified(body, d)
-	return d, text, err
+	return r.tagged(ctx, ref.(reference.Tagged).Tag()) // ParseDockerRef saw to it
 }
 
-func readManifest(ctx context.Context, repo *remote.Repository, d ocispec.Descriptor, text []byte) (*manifest, error) {
-	if d.MediaType != ocispec.MediaTypeImageManifest && d.MediaType != dockerManifest {
-		return nil, refuse(ErrRejected, "", "its manifest is of type %q: an OCI or docker (version 2) image is expected", d.MediaType)
+func (m *image) manifest(ctx context.Context, r *registry) (_ *manifest, err error) {
+	if m.text == nil {
+		if m.text, err = r.config(ctx, m.config); err != nil {
+			return nil, err
+		}
 	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(text, &m); err != nil {
-		return nil, refuse(ErrRejected, "", "its manifest is no JSON: %w", err)
-	}
-	config, err := readMetadata(ctx, repo, m.Config)
+	config, err := parseConfig(m.text)
 	if err != nil {
 		return nil, err
 	}
-	var image ocispec.Image
-	if err := json.Unmarshal(config, &image); err != nil {
-		return nil, refuse(ErrRejected, "", "its config is no JSON: %w", err)
+	diffIDs, err := config.diffIDs()
+	if err == nil {
+		err = checkLayers(m.layers, diffIDs)
 	}
-	diffIDs := image.RootFS.DiffIDs
-	if err := checkLayers(m.Layers, diffIDs); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	chains := identity.ChainIDs(append([]digest.Digest(nil), diffIDs...))
-	return &manifest{d.Digest, config, m.Layers, diffIDs, chains}, nil
+	return &manifest{m.digest, m.text, m.layers, diffIDs, chains}, nil
+}
+
+// imageConfig is the part of an image's config that is used.
+type imageConfig struct {
+	ocispec.Platform
+	Features json.RawMessage `json:"os.features"` // in place of the platform's
+	RootFS   struct {
+		DiffIDs json.RawMessage `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// configTypes are the types of configs; the last ones are of registries that do not
+// know better.
+var configTypes = []string{ocispec.MediaTypeImageConfig, "application/vnd.docker.container.image.v1+json", "application/octet-stream", ""}
+
+func parseConfig(text []byte) (*imageConfig, error) {
+	var c imageConfig
+	if json.Unmarshal(text, &c) != nil || parsePart(c.Features, &c.OSFeatures) != nil {
+		return nil, refuse(ErrRejected, "", "its config is no JSON of an image")
+	}
+	return &c, nil
+}
+
+func (c *imageConfig) diffIDs() ([]digest.Digest, error) {
+	var all []digest.Digest
+	const longest = 140 // bytes, of sha512 with quotes and a comma
+	if raw := c.RootFS.DiffIDs; len(raw) > maxLayers*longest || len(raw) > 0 && json.Unmarshal(raw, &all) != nil {
+		return nil, refuse(ErrRejected, "", "the diff_ids of its config are no list, or one of more than %d layers", maxLayers)
+	}
+	return all, nil
 }
 
 func checkLayers(layers []ocispec.Descriptor, diffIDs []digest.Digest) error {
 	switch {
 	case len(layers) == 0:
 		return refuse(ErrRejected, "", "it has no layers, hence no root filesystem")
-	case len(layers) > maxLayers:
-		return refuse(ErrRejected, "", "it has %d layers, the kernel mounts %d", len(layers), maxLayers)
 	case len(layers) != len(diffIDs):
 		return refuse(ErrRejected, "", "it has %d layers, and its config tells of %d", len(layers), len(diffIDs))
 	}
@@ -110,50 +132,14 @@ func checkLayers(layers []ocispec.Descriptor, diffIDs []digest.Digest) error {
 func checkLayer(l ocispec.Descriptor, diffID digest.Digest) error {
 	for _, d := range []digest.Digest{l.Digest, diffID} {
 		if err := d.Validate(); err != nil {
-			return refuse(ErrRejected, "", "the digest %q of a layer cannot be checked: %w", d, err)
+			return refuse(ErrRejected, "", "the digest %s of a layer cannot be checked: %w", quote(d.String()), err)
 		}
 	}
 	if l.Size < 0 {
 		return refuse(ErrRejected, "", "layer %s has %d bytes", l.Digest, l.Size)
 	}
-	if strings.HasSuffix(l.MediaType, "+encrypted") || strings.Contains(l.MediaType, ".foreign.") || !strings.Contains(l.MediaType, ".tar") {
-		return refuse(storage.ErrNotSupported, "", "layer %s is of type %q, which is not unpacked here", l.Digest, l.MediaType)
+	if strings.HasSuffix(l.MediaType, "+encrypted") || !strings.Contains(l.MediaType, ".tar") {
+		return refuse(storage.ErrNotSupported, "", "layer %s is of type %s, which is not unpacked here", l.Digest, quote(l.MediaType))
 	}
 	return nil
-}
-
-// parsePlatform reads OS/ARCH[/VARIANT].
-func parsePlatform(text string) (ocispec.Platform, error) {
-	if text == "" {
-		return ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}, nil
-	}
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 {
-		return ocispec.Platform{}, refuse(storage.ErrInvalid, "as linux/amd64 or linux/arm/v7", "%q is not a platform", text)
-	}
-	parts = append(parts, "")
-	return ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}, nil
-}
-
-// choose takes the first manifest for the platform.
-func choose(text []byte, want ocispec.Platform) (ocispec.Descriptor, error) {
-	var list ocispec.Index
-	if err := json.Unmarshal(text, &list); err != nil {
-		return ocispec.Descriptor{}, refuse(ErrRejected, "", "its list of platforms is no JSON: %w", err)
-	}
-	var has []string
-	for _, d := range list.Manifests {
-		if d.Platform == nil {
-			continue
-		}
-		if p := *d.Platform; p.OS == want.OS && p.Architecture == want.Architecture && (want.Variant == "" || p.Variant == want.Variant) {
-			return d, nil
-		}
-		has = append(has, platformText(*d.Platform))
-	}
-	return ocispec.Descriptor{}, refuse(ErrNoSuchImage, "choose one of these platforms", "it has nothing for %s, only for %s", platformText(want), strings.Join(has, ", "))
-}
-
-func platformText(p ocispec.Platform) string {
-	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }

@@ -8,19 +8,31 @@ import (
 // Options are what [New] may be told. The zero value pulls anonymously, for
 // this machine's platform, over TLS.
 type Options struct {
-	// AuthFile is a docker config (config.json) with credentials in it.
-	// Programs that it names as credential helpers are not run. Empty:
-	// anonymous.
+	// AuthFile has the credentials: a docker config (config.json) or containers'
+	// auth.json, at a path, as file://PATH, or as a resource of the guest's key
+	// service, kbs:///REPOSITORY/TYPE/TAG, which is asked when a registry wants
+	// credentials. The entry for the smallest part of the registry that the image
+	// is in counts. Empty: anonymous.
 	AuthFile string
+	// KeyService is the socket of the guest's GetResourceService, for an AuthFile
+	// kbs://…. Empty: there is none.
+	KeyService string
+	// CredentialHelpers are those of the helpers that AuthFile names, without
+	// docker-credential- before it, that may be run. Nil: none.
+	CredentialHelpers []string
 	// PlainHTTP allows http without TLS to any registry. Without it only a
 	// registry on a loopback address is spoken to so.
 	PlainHTTP bool
-	// Platform is as "linux/arm64/v8". Empty: linux on this machine's CPU.
+	// Platform is as "linux/arm64/v8"; what else runs there is taken where there
+	// is nothing better. Empty: this machine's.
 	Platform string
-	// IdleTimeout is how long a registry may be silent. 0: 30 seconds.
+	// IdleTimeout is how long a registry may be silent, and half of what it may
+	// take for one manifest. 0: 30 seconds.
 	IdleTimeout time.Duration
-	// MaxBytes bounds what the layers of one image unpack to. 0: what the store
-	// can hold, once it has grown to its device.
+	// MaxBytes bounds what the layers of one image take on the store, in blocks of
+	// 4096 bytes, with the directories around them. It bounds entries (65536 and one
+	// for each KiB) and headers of archives (16 MiB and half of it), too. 0: what the
+	// store can hold, once it has grown to its device.
 	MaxBytes uint64
 	// Logger gets warnings, and what was done at level Debug. Nil: no log.
 	Logger *slog.Logger
@@ -63,7 +75,7 @@ const (
 	// maxLayers is what the kernel's overlay takes.
 	maxLayers = 500
 	// maxWindow bounds the memory that a zstd layer may ask for.
-	maxWindow = 32 << 20
+	maxWindow = 8 << 20
 )
 
 func (o *Options) setDefaults() {

@@ -23,6 +23,10 @@ const (
 // paths of many layers: they are given relative to the directory of the layers,
 // where their names are short.
 func mountOverlay(store, id string, dirs []int, rootfs string) error {
+	dirs, err := seenDirs(store, dirs)
+	if err != nil {
+		return err
+	}
 	lower := make([]string, len(dirs))
 	for i, n := range dirs {
 		lower[len(dirs)-1-i] = strconv.Itoa(n)
@@ -34,6 +38,21 @@ func mountOverlay(store, id string, dirs []int, rootfs string) error {
 		return refuse(storage.ErrNotSupported, "pull it onto a store of its own", "the names of its %d layers are too long for a mount", len(dirs))
 	}
 	return mountIn(filepath.Join(store, layersName), rootfs, options)
+}
+
+// seenDirs leaves out the layers below one that removes all of them. The kernel's
+// overlay does not look at that in a layer's root directory.
+func seenDirs(store string, dirs []int) ([]int, error) {
+	for i := len(dirs) - 1; i > 0; i-- {
+		opaque, err := isOpaqueAt(unix.AT_FDCWD, filepath.Join(store, layersName, strconv.Itoa(dirs[i])))
+		if err != nil {
+			return nil, err
+		}
+		if opaque {
+			return dirs[i:], nil
+		}
+	}
+	return dirs, nil
 }
 
 // mountIn mounts an overlay whose paths are relative to dir. The working

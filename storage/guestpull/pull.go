@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
-	"oras.land/oras-go/v2/registry/remote"
+	"golang.org/x/sys/unix"
 )
 
 // Image is an image that is whole on the store.
@@ -49,12 +51,13 @@ type pull struct {
 	opts PullOptions
 	step string
 
-	repo          *remote.Repository
-	manifest      *manifest
-	files, stream *budget // of what is unpacked: the files, and the archives around them
-	slots         chan struct{}
-	ready         []chan struct{} // closed when a layer and all below it are whole
-	dirs          []int           // of the layers; valid once ready
+	registry *registry
+	manifest *manifest
+	budgets  *budgets
+	slots    chan struct{}
+	ready    []chan struct{} // closed when a layer and all below it are whole
+	dirs     []int           // of the layers; valid once ready
+	store    int             // the directory of the layers, open
 
 	mu     sync.Mutex
 	claims map[digest.Digest]*layer
@@ -75,19 +78,20 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBundle(p.opts.Bundle); err != nil {
+	if err := p.im.checkBundle(p.opts.Bundle); err != nil {
 		return nil, err
 	}
-	if p.repo, err = newRepository(ref, p.im.opts); err != nil {
+	if p.registry, err = newRegistry(ref, p.im.opts); err != nil {
 		return nil, err
 	}
+	defer p.registry.close()
 	p.step = "open store"
 	if err := p.im.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer p.im.end()
 	p.step = "ask registry"
-	if p.manifest, err = resolve(ctx, p.repo, ref, p.im.opts.Platform); err != nil {
+	if p.manifest, err = resolve(ctx, p.registry, ref, p.im.opts.Platform); err != nil {
 		return nil, err
 	}
 	p.step = "pull layers"
@@ -122,13 +126,18 @@ func (p *pull) pullLayers(ctx context.Context) error {
 	return w.finish()
 }
 
-// pullAtOnce pulls what is missing, several layers at a time.
-func (p *pull) pullAtOnce(ctx context.Context) error {
-	room, err := p.im.room(ctx)
+// pullAtOnce pulls what is missing, several layers at a time, the lowest first.
+func (p *pull) pullAtOnce(ctx context.Context) (err error) {
+	room, hint, err := p.im.room(ctx)
 	if err != nil {
 		return err
 	}
-	p.files, p.stream = newBudget(room, 0), newBudget(room, room/8+readAhead)
+	dir := filepath.Join(p.im.dir, layersName)
+	if p.store, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer func() { err = errors.Join(err, unix.Close(p.store)) }()
+	p.budgets = newBudgets(room, hint)
 	n := len(p.manifest.layers)
 	p.slots = make(chan struct{}, parallel)
 	p.dirs, p.layers, p.claims = make([]int, n), make([]Layer, n), map[digest.Digest]*layer{}
@@ -137,7 +146,11 @@ func (p *pull) pullAtOnce(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range n {
-		group.Go(func() error { return failure("pull", p.name, p.layerText(i), p.pullLayer(ctx, i)) })
+		t := &turn{slots: p.slots}
+		if t.take(ctx) != nil {
+			break
+		}
+		group.Go(func() error { return failure("pull", p.name, p.layerText(i), p.pullLayer(ctx, i, t)) })
 	}
 	return group.Wait()
 }
@@ -146,9 +159,14 @@ func (p *pull) layerText(i int) string {
 	return fmt.Sprintf("layer %d of %d, %s", i+1, len(p.ready), p.manifest.layers[i].Digest)
 }
 
-func (p *pull) pullLayer(ctx context.Context, i int) error {
+// pullLayer pulls a layer whose turn it is.
+func (p *pull) pullLayer(ctx context.Context, i int, t *turn) error {
+	defer t.give()
 	chain := p.manifest.chains[i]
-	l, made, err := p.im.get(ctx, chain, func(l *layer) error { return p.produce(ctx, i, l) })
+	l, made, err := p.im.get(ctx, chain, production{
+		make:  func(ctx context.Context, l *layer) error { return p.produce(ctx, i, l, t) },
+		waits: t.give,
+	})
 	if l != nil {
 		p.mu.Lock()
 		p.claims[chain] = l
@@ -165,73 +183,12 @@ func (p *pull) pullLayer(ctx context.Context, i int) error {
 		p.report(i, LayerExisting, d.Size)
 	}
 	p.dirs[i] = l.n
+	t.give()
 	if err := p.waitBelow(ctx, i); err != nil {
 		return err
 	}
 	close(p.ready[i])
 	return nil
-}
-
-// produce makes a layer. While it waits for those below it leaves its place to
-// others.
-func (p *pull) produce(ctx context.Context, i int, l *layer) error {
-	select {
-	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	e, err := p.download(ctx, i, p.im.layerDir(l.n))
-	<-p.slots
-	if err != nil {
-		return err
-	}
-	l.bytes = e.bytes
-	if i == 0 || len(e.implied) == 0 {
-		return nil
-	}
-	if err := p.waitBelow(ctx, i); err != nil {
-		return err
-	}
-	return inherit(p.im.layerDir(l.n), e.implied, p.below(i))
-}
-
-func (p *pull) download(ctx context.Context, i int, dir string) (*entries, error) {
-	d := p.manifest.layers[i]
-	if err := newLayerDir(dir); err != nil {
-		return nil, err
-	}
-	body, err := p.repo.Fetch(ctx, d)
-	if err != nil {
-		return nil, notWhatWasAsked(err)
-	}
-	defer body.Close()
-	return p.unpack(ctx, body, d, p.manifest.diffIDs[i], dir, func(done int64) { p.report(i, LayerPulling, done) })
-}
-
-func (p *pull) report(i int, state LayerState, done int64) {
-	d := p.manifest.layers[i]
-	p.opts.Progress(Progress{Number: i + 1, Of: len(p.ready), Digest: d.Digest.String(), State: state, Done: done, Total: d.Size})
-}
-
-func (p *pull) waitBelow(ctx context.Context, i int) error {
-	if i == 0 {
-		return nil
-	}
-	select {
-	case <-p.ready[i-1]:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// below are the directories of the layers below layer i, the highest first.
-func (p *pull) below(i int) []string {
-	var dirs []string
-	for i--; i >= 0; i-- {
-		dirs = append(dirs, p.im.layerDir(p.dirs[i]))
-	}
-	return dirs
 }
 
 // save makes the image, all of which is on the disk, one of the store's.

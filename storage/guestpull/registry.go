@@ -2,17 +2,10 @@ package guestpull
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"time"
+	"net/url"
 
 	"github.com/distribution/reference"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/trusted-store/trusted-store/storage"
@@ -24,113 +17,121 @@ func parseName(name string) (reference.Named, error) {
 	ref, err := reference.ParseDockerRef(name)
 	if err != nil {
 		return nil, refuse(storage.ErrInvalid, "give it as registry.example/app:1 or registry.example/app@sha256:…",
-			"%q is not the name of an image: %w", name, err)
+			"%s is not the name of an image: %w", quote(name), err)
 	}
 	return ref, nil
 }
 
-// tagOrDigest is the part of a name by which the registry is asked.
-func tagOrDigest(ref reference.Named) string {
-	if pinned, ok := ref.(reference.Digested); ok {
-		return pinned.Digest().String()
-	}
-	return ref.(reference.Tagged).Tag() // ParseDockerRef saw to it
+// registry is the repository of one image in its registry, for the time of one
+// pull.
+type registry struct {
+	home      *url.URL // of the registry
+	path      string   // of the repository
+	guard     *guard
+	transport http.RoundTripper // over guard, and patient
+	tokens    *authorizer
 }
 
-// newRepository returns a client of the repository that ref is in.
-func newRepository(ref reference.Named, o Options) (*remote.Repository, error) {
-	repo, err := remote.NewRepository(ref.Name())
-	if err != nil {
-		return nil, refuse(storage.ErrInvalid, "", "%w", err)
+// newRegistry asks nobody yet.
+func newRegistry(ref reference.Named, o Options) (*registry, error) {
+	domain, path := reference.Domain(ref), reference.Path(ref)
+	home := &url.URL{Scheme: "https", Host: domain}
+	if domain == hub {
+		home.Host = hubRegistry
 	}
-	loopback := isLoopback(hostOf(repo.Reference.Registry))
-	repo.PlainHTTP = o.PlainHTTP || loopback
-	repo.MaxMetadataBytes = maxMetadata
-	client := &auth.Client{Client: newHTTPClient(o), Cache: auth.NewCache()}
-	client.SetUserAgent("trusted-guest")
-	repo.Client = client
-	if o.AuthFile == "" {
-		return repo, nil
+	if o.PlainHTTP || isLoopback(home.Hostname()) {
+		home.Scheme = "http"
 	}
-	file, err := credentials.NewFileStore(o.AuthFile)
-	if err != nil {
-		return nil, refuse(storage.ErrInvalid, "give a docker config, as docker login writes it", "credentials: %w", err)
-	}
-	client.Credential = credentials.Credential(file)
-	return repo, nil
-}
-
-func newHTTPClient(o Options) *http.Client {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	guarded := &guard{base: base, idle: o.IdleTimeout, plainHTTP: o.PlainHTTP}
-	return &http.Client{Transport: &retry.Transport{Base: guarded, Policy: retryPolicy}}
-}
-
-// retryPolicy asks again when a registry says that it is busy. A connection that
-// broke is not tried again here: whoever asked for the image does that.
-func retryPolicy() retry.Policy {
-	return &retry.GenericPolicy{
-		Retryable: func(answer *http.Response, err error) (bool, error) {
-			busy := err == nil && (answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError)
-			return busy, err
-		},
-		Backoff: retry.DefaultBackoff,
-		MinWait: 200 * time.Millisecond, MaxWait: 3 * time.Second, MaxRetry: 2,
-	}
-}
-
-func hostOf(hostport string) string {
-	if host, _, err := net.SplitHostPort(hostport); err == nil {
-		return host
-	}
-	return hostport
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// readMetadata reads a manifest or a config, which must be what its descriptor
-// says.
-func readMetadata(ctx context.Context, repo *remote.Repository, d ocispec.Descriptor) ([]byte, error) {
-	if d.Size > maxMetadata || d.Size < 0 {
-		return nil, tooLarge(d.Size)
-	}
-	body, err := repo.Fetch(ctx, d)
-	if err != nil {
-		return nil, notWhatWasAsked(err)
-	}
-	defer body.Close()
-	return readVerified(body, d)
-}
-
-func readVerified(body io.Reader, d ocispec.Descriptor) ([]byte, error) {
-	text, err := readBounded(body)
+	r := &registry{home: home, path: path, guard: newGuard(home, o)}
+	r.transport = &retry.Transport{Base: r.guard, Policy: patience}
+	credentials, err := newCredentials(domain, path, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.Digest.Validate(); err != nil {
-		return nil, refuse(ErrRejected, "", "its digest %q cannot be checked: %w", d.Digest, err)
-	}
-	if actual := d.Digest.Algorithm().FromBytes(text); actual != d.Digest {
-		return nil, wrongDigest("its digest", actual, d.Digest)
-	}
-	return text, nil
+	r.tokens = newAuthorizer(r, credentials)
+	return r, nil
 }
 
-func readBounded(body io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(body, maxMetadata+1))
-	if err == nil && len(text) > maxMetadata {
-		return nil, tooLarge(int64(len(text)))
+func (r *registry) close() { r.guard.close() }
+
+// led reports whether an answer came from where the registry led to.
+func (r *registry) led(answer *http.Response) bool { return !r.guard.isHome(answer.Request.URL) }
+
+const maxHops = 10
+
+// url is the address of a part of the repository.
+func (r *registry) url(part string) *url.URL { return r.home.JoinPath("v2", r.path, part) }
+
+// get asks an address, and goes where it leads. Answers other than success are
+// errors.
+func (r *registry) get(ctx context.Context, to *url.URL, header http.Header) (*http.Response, error) {
+	for range maxHops {
+		answer, err := r.send(ctx, to, header)
+		if err != nil {
+			return nil, err
+		}
+		next, err := leadsTo(answer)
+		switch {
+		case err != nil:
+			return nil, err
+		case next == nil && answer.StatusCode/100 == 2:
+			return answer, nil
+		case next == nil:
+			return nil, r.refused(answer)
+		}
+		discard(answer)
+		to = next
 	}
-	return text, err
+	return nil, refuse(ErrRegistry, "", "it leads on and on: %d times, the last time to %s", maxHops, address(to))
 }
 
-func tooLarge(size int64) error {
-	return refuse(ErrRejected, "", "it has %d bytes or more, %d are the most that is accepted", size, maxMetadata)
+// leadsTo is where an answer leads to, nil when it does not.
+func leadsTo(answer *http.Response) (*url.URL, error) {
+	switch answer.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil, nil
+	}
+	next, err := answer.Location()
+	if err != nil {
+		discard(answer)
+		return nil, refuse(ErrRegistry, "", "it leads to no address that can be read: %s", quote(answer.Header.Get("Location")))
+	}
+	return next, nil
 }
 
-func wrongDigest(what string, actual, expected fmt.Stringer) error {
-	return refuse(ErrRejected, "", "%s is %s, not %s: it was changed on the way, or where it came from", what, actual, expected)
+// maxTries is how often one address is asked with other credentials: without, with
+// those that its challenge asks for, and with a token that is fresh.
+const maxTries = 3
+
+// send asks one address, with what its origin wants to see.
+func (r *registry) send(ctx context.Context, to *url.URL, header http.Header) (*http.Response, error) {
+	for try := 1; ; try++ {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+		if err != nil {
+			return nil, refuse(ErrRegistry, "", "it leads to no address that can be asked: %s", address(to))
+		}
+		request.Header = header.Clone()
+		request.Header.Set("User-Agent", userAgent)
+		request.Header.Set("Accept-Encoding", "identity") // see decode
+		if to.User != nil {
+			password, _ := to.User.Password()
+			request.SetBasicAuth(to.User.Username(), password)
+		}
+		sent := r.tokens.authorize(request)
+		answer, err := r.transport.RoundTrip(request)
+		if err != nil || answer.StatusCode != http.StatusUnauthorized || try == maxTries {
+			return answer, err
+		}
+		again, err := r.tokens.challenged(ctx, answer, sent)
+		if err == nil && !again {
+			return answer, nil
+		}
+		discard(answer)
+		if err != nil {
+			return nil, err
+		}
+	}
 }
+
+const userAgent = "trusted-guest"

@@ -26,6 +26,7 @@ type testRegistry struct {
 	blobs string // directory
 
 	mu     sync.Mutex
+	served http.Handler // with the manners of a test
 	change func(w http.ResponseWriter, r *http.Request) (done bool)
 	asked  map[string]int // by path
 }
@@ -33,16 +34,8 @@ type testRegistry struct {
 func newRegistry(t testing.TB, dir string) *testRegistry {
 	t.Helper()
 	reg := &testRegistry{blobs: dir, asked: map[string]int{}}
-	real := registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(dir)), registry.Logger(log.New(io.Discard, "", 0)))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		reg.mu.Lock()
-		reg.asked[r.URL.Path]++
-		change := reg.change
-		reg.mu.Unlock()
-		if change == nil || !change(w, r) {
-			real.ServeHTTP(w, r)
-		}
-	}))
+	reg.served = registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(dir)), registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(reg.handle))
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
@@ -51,11 +44,28 @@ func newRegistry(t testing.TB, dir string) *testRegistry {
 	return reg
 }
 
+func (reg *testRegistry) handle(w http.ResponseWriter, r *http.Request) {
+	reg.mu.Lock()
+	reg.asked[r.URL.Path]++
+	change, served := reg.change, reg.served
+	reg.mu.Unlock()
+	if change == nil || !change(w, r) {
+		served.ServeHTTP(w, r)
+	}
+}
+
 // answers changes what the registry answers from now on; nil: nothing.
 func (reg *testRegistry) answers(change func(w http.ResponseWriter, r *http.Request) bool) {
 	reg.mu.Lock()
 	defer reg.mu.Unlock()
 	reg.change = change
+}
+
+// serve adds to how the registry serves from now on.
+func (reg *testRegistry) serve(around func(next http.Handler) http.Handler) {
+	reg.mu.Lock()
+	defer reg.mu.Unlock()
+	reg.served = around(reg.served)
 }
 
 // answersBlob changes the answer for one blob.
@@ -87,6 +97,14 @@ func (reg *testRegistry) timesAsked(d digest.Digest) int {
 
 func (reg *testRegistry) path(d digest.Digest) string {
 	return filepath.Join(reg.blobs, d.Algorithm().String(), d.Encoded())
+}
+
+// read returns a blob.
+func (reg *testRegistry) read(t testing.TB, d digest.Digest) []byte {
+	t.Helper()
+	text, err := os.ReadFile(reg.path(d))
+	require.NoError(t, err)
+	return text
 }
 
 // blob keeps content that a manifest can name.
@@ -129,6 +147,24 @@ func (reg *testRegistry) pushManifest(t testing.TB, name, mediaType string, text
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	require.Equal(t, http.StatusCreated, answer.StatusCode)
+}
+
+// manifestSize is the size of a manifest of the repository app.
+func (reg *testRegistry) manifestSize(t testing.TB, d digest.Digest) int64 {
+	t.Helper()
+	return int64(len(reg.manifest(t, d)))
+}
+
+// manifest reads a manifest of the repository app.
+func (reg *testRegistry) manifest(t testing.TB, d digest.Digest) []byte {
+	t.Helper()
+	answer, err := http.Get("http://" + reg.host + "/v2/app/manifests/" + d.String())
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return text
 }
 
 func encode(t testing.TB, v any) []byte {

@@ -9,19 +9,20 @@ import (
 	"github.com/trusted-store/trusted-store/storage"
 )
 
-// room is what the layers of one image may unpack to. A store that is new is
-// small, and grows to its device while it is used: what counts is its full size.
-func (im *Images) room(ctx context.Context) (uint64, error) {
+// room is what the layers of one image may unpack to, and what to do when that is
+// not enough. A store that is new is small, and grows to its device while it is
+// used: what counts is its full size.
+func (im *Images) room(ctx context.Context) (room uint64, hint string, err error) {
 	if im.opts.MaxBytes != 0 {
-		return im.opts.MaxBytes, nil
+		return im.opts.MaxBytes, "allow it more, with --max-bytes or Options.MaxBytes", nil
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(im.dir, &st); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	block := uint64(st.Bsize)
 	size := max(st.Blocks*block, fullSize(ctx, im.dir))
-	return size - (st.Blocks-st.Bfree)*block, nil
+	return size - (st.Blocks-st.Bfree)*block, hints[ErrNoRoom], nil
 }
 
 // fullSize is what the store that dir is on grows to; 0 when it is on none.

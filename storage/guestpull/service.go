@@ -22,7 +22,7 @@ var _ cdh.ImagePullServiceService = (*Service)(nil)
 // is an internal error with a text, which is all that agents expect.
 func (s *Service) PullImage(ctx context.Context, r *cdh.ImagePullRequest) (*cdh.ImagePullResponse, error) {
 	if r.GetBundlePath() == "" {
-		return nil, status.Error(codes.Internal, "pull "+r.GetImageUrl()+": bundle_path is missing")
+		return nil, status.Error(codes.Internal, "pull "+fit(r.GetImageUrl())+": bundle_path is missing")
 	}
 	image, err := s.Images.Pull(ctx, r.GetImageUrl(), PullOptions{Bundle: r.GetBundlePath()})
 	if err != nil {

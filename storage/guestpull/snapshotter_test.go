@@ -222,7 +222,7 @@ func dialSnapshotter(t *testing.T, ended chan error) (snapshotsapi.SnapshotsClie
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 	client := snapshotsapi.NewSnapshotsClient(conn)
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		select {
 		case err := <-ended:
 			ended <- err

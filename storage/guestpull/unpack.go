@@ -1,6 +1,7 @@
 package guestpull
 
 import (
+	"archive/tar"
 	"bufio"
 	"context"
 	"errors"
@@ -8,81 +9,72 @@ import (
 	"os"
 	"time"
 
-	"github.com/containerd/containerd/v2/pkg/archive"
-	"github.com/containerd/log"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/sirupsen/logrus"
 )
 
-// unpack streams one layer from body into dir, and checks both of its digests.
+// unpacking is what one layer is unpacked with.
+type unpacking struct {
+	*compressed
+	diffID digest.Digest
+	dir    string
+	lowest bool
+	below  func() (belowLayers, error) // waits for them
+}
+
+// unpacked is what came of it.
+type unpacked struct {
+	bytes int64 // of its files
+	marks *marks
+}
+
+// unpack streams one layer into its directory, and checks both of its digests.
 // Nothing of it is on the disk but what it unpacks to.
-func (p *pull) unpack(ctx context.Context, body io.Reader, d ocispec.Descriptor, diffID digest.Digest, dir string, progress func(int64)) (*entries, error) {
-	in := &compressed{body: body, size: d.Size, hash: d.Digest.Algorithm().Digester(), progress: progress}
-	e := newEntries(p.files)
+func (p *pull) unpack(ctx context.Context, l *unpacking) (*unpacked, error) {
 	began := time.Now()
-	out, err := p.apply(ctx, in, diffID, dir, e)
+	plain, result, err := p.apply(ctx, l)
 	if err != nil {
-		return nil, in.tampered(err, d.Digest)
+		return nil, l.tampered(err)
 	}
-	p.timing.add(time.Since(began), out.took, in.waited)
-	if err := in.verify(d.Digest); err != nil {
+	p.timing.add(time.Since(began), plain.took, l.waited)
+	if err := l.verify(); err != nil {
 		return nil, err
 	}
-	if actual := out.hash.Digest(); actual != diffID {
-		return nil, wrongDigest("its diff_id", actual, diffID)
+	if actual := plain.hash.Digest(); actual != l.diffID {
+		return nil, wrongDigest("its diff_id", actual, l.diffID)
 	}
-	return e, nil
+	return result, nil
 }
 
 // apply unpacks all of the layer, what follows the archive's end included.
-func (p *pull) apply(ctx context.Context, in *compressed, diffID digest.Digest, dir string, e *entries) (*unpacked, error) {
-	plain, err := decompress(in)
+func (p *pull) apply(ctx context.Context, l *unpacking) (*plain, *unpacked, error) {
+	t, err := openTree(l.dir, l.lowest, p.budgets)
 	if err != nil {
-		return nil, faultOfLayer(err)
+		return nil, nil, err
 	}
-	defer plain.Close()
-	out := &unpacked{plain: plain, hash: diffID.Algorithm().Digester(), budget: p.stream}
+	defer t.close()
+	decompressed, err := decompress(l.compressed)
+	if err != nil {
+		return nil, nil, faultOfLayer(err)
+	}
+	defer decompressed.Close()
+	out := &plain{decompressed: decompressed, hash: l.diffID.Algorithm().Digester(), compressed: l.compressed}
 	// An archive is read in small pieces, and each read of out takes the time.
-	_, err = archive.Apply(quiet(ctx), dir, bufio.NewReaderSize(out, readAhead), archive.WithFilter(e.check), archive.WithConvertWhiteout(archive.OverlayConvertWhiteout))
-	if err == nil {
-		_, err = io.Copy(io.Discard, out)
-	}
+	in := &archive{ctx: ctx, r: bufio.NewReaderSize(out, readAhead), budgets: p.budgets}
+	u := &unpacker{tree: t, archive: in, tar: tar.NewReader(in), below: l.below, copied: map[string]bool{}, buffer: make([]byte, readAhead)}
+	err = u.all()
 	if err == nil {
 		_, err = io.Copy(io.Discard, in)
 	}
-	if err == nil && e.root != nil {
-		err = setRoot(dir, e.root)
+	if err == nil {
+		_, err = io.Copy(io.Discard, l.compressed)
 	}
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, faultOfLayer(err)
+		return nil, nil, faultOfLayer(err)
 	}
-	return out, nil
-}
-
-// tampered looks for the reason of a failure: a layer that is not what its digest
-// says fails in many ways.
-func (c *compressed) tampered(err error, expected digest.Digest) error {
-	if !errors.Is(err, ErrRejected) {
-		return err
-	}
-	if _, readErr := io.Copy(io.Discard, c); readErr != nil {
-		return err
-	}
-	if wrong := c.verify(expected); wrong != nil {
-		return wrong
-	}
-	return err
-}
-
-// quiet keeps the layer applier from printing.
-func quiet(ctx context.Context) context.Context {
-	silent := logrus.New()
-	silent.SetOutput(io.Discard)
-	return log.WithLogger(ctx, logrus.NewEntry(silent))
+	return out, &unpacked{u.bytes, t.marks}, nil
 }
 
 // newLayerDir makes the directory of a layer. Its mode is what a root directory

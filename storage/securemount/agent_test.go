@@ -65,7 +65,7 @@ func TestEncryptedEmptyDir(t *testing.T) {
 		require.Regexp(t, `Inode size:\s+128\n`, header)
 		require.Regexp(t, `Reserved block count:\s+0\n`, header)
 		require.InDelta(t, float64(live.Growth.Target/163840), float64(live.Filesystem.Inodes), 1024)
-		tool(t, "e2fsck", "-fn", live.Path)
+		storagetest.CheckFilesystem(t, live.Path)
 		s.unmountStore(t, live.DeviceNumber)
 	}
 }
@@ -79,7 +79,7 @@ func TestHugeDevice(t *testing.T) {
 		began := time.Now()
 		live := s.do(t, req)
 		t.Logf("%s: usable after %v, with %d MiB", mkfs, time.Since(began).Round(time.Millisecond), live.Growth.Bytes/mib)
-		require.Less(t, time.Since(began), 10*time.Second)
+		require.Less(t, time.Since(began), 50*time.Second)
 		require.GreaterOrEqual(t, live.Growth.Bytes, uint64(DefaultMinSize))
 		writeFile(t, filepath.Join(dir, "f"), "usable")
 		s.unmountStore(t, dir)

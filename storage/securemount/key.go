@@ -6,10 +6,9 @@ import (
 	"os"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
+	"github.com/trusted-store/trusted-store/internal/keyservice"
+	"github.com/trusted-store/trusted-store/internal/secret"
 	"github.com/trusted-store/trusted-store/storage"
-	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
 )
 
 // keyTimeout is how long the service that has a key may take: callers that set no
@@ -24,9 +23,9 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	case keyFile:
 		return s.readKey(ctx, source.from)
 	case keyResource:
-		return s.askForKey(ctx, source, "api.GetResourceService", "GetResource", &cdh.GetResourceRequest{ResourcePath: source.from})
+		return s.askForKey(ctx, source, keyservice.Resource)
 	case keySealed:
-		return s.askForKey(ctx, source, "api.SealedSecretService", "UnsealSecret", &cdh.UnsealSecretInput{Secret: []byte(source.from)})
+		return s.askForKey(ctx, source, keyservice.Unseal)
 	}
 	return nil, nil
 }
@@ -43,20 +42,14 @@ func (s *Server) readKey(ctx context.Context, path string) (*storage.Key, error)
 	return file.Load(ctx, s.log)
 }
 
-func (s *Server) askForKey(ctx context.Context, source KeySource, service, method string, request proto.Message) (*storage.Key, error) {
-	if s.opts.Upstream == "" {
-		return nil, &KeyError{source, fmt.Errorf("this service knows no socket of %s", service)}
-	}
-	response, err := callForSecret(ctx, s.opts.Upstream, service, method, request)
+// askForKey has ask, a function of package keyservice, get the key.
+func (s *Server) askForKey(ctx context.Context, source KeySource, ask func(ctx context.Context, socket, what string) (*secret.Bytes, error)) (*storage.Key, error) {
+	value, err := ask(ctx, s.opts.Upstream, source.from)
 	if err != nil {
-		return nil, &KeyError{source, fmt.Errorf("%s at %s: %w", service, s.opts.Upstream, err)}
+		return nil, &KeyError{source, err}
 	}
-	defer response.Wipe()
-	value, err := secretOf(response.Bytes())
-	if err != nil {
-		return nil, &KeyError{source, fmt.Errorf("%s at %s: %w", service, s.opts.Upstream, err)}
-	}
-	return storage.NewKey(value)
+	defer value.Wipe()
+	return storage.NewKey(value.Bytes())
 }
 
 // KeyError is a key that the service could not get.

@@ -120,7 +120,7 @@ func TestGracefulStop(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := net.Dial("unix", path)
 		return err != nil
-	}, time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 	_, err = idle.List(t.Context(), &stores.ListRequest{})
 	require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
 	time.Sleep(3 * replyTime)

@@ -58,7 +58,7 @@ func Attach(t testing.TB, file string, o DiskOptions) string {
 	return d.Path()
 }
 
-const detachWait = 5 * time.Second
+const detachWait = 30 * time.Second
 
 // detach also waits for an opener that is about to go away, such as udev.
 func detach(t testing.TB, path string) {

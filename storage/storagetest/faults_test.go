@@ -44,6 +44,17 @@ func TestFaults(t *testing.T) {
 	require.NoError(t, readErr(5))
 	require.GreaterOrEqual(t, time.Since(start), 300*time.Millisecond)
 
+	held := at5(storagetest.Slow)
+	held.Delay = storagetest.UntilSet
+	faulty.Set(t, held)
+	answered := make(chan error)
+	for range 2 { // an answer is what is there when the fault is set again
+		go func() { answered <- readErr(5) }()
+		faulty.AwaitHeld(t)
+		faulty.Set(t, held)
+		require.NoError(t, <-answered)
+	}
+
 	faulty.Set(t, at5(storagetest.Replaced))
 	require.Equal(t, filled('x'), storagetest.ReadBlock(t, faulty.Path(), 5))
 

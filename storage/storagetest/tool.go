@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"os/exec"
+	"runtime"
 	"testing"
 )
 
@@ -19,4 +20,13 @@ func Tool(t testing.TB, name string) string {
 		t.Fatalf("bed %q: needs the program %s: %v", Bed(), name, err)
 	}
 	return ""
+}
+
+// Cryptsetups are the programs of cryptsetup that tests compare with: the bed's own
+// and, as cryptsetup-newest, Debian's newest, which beds have for amd64 alone.
+func Cryptsetups() []string {
+	if runtime.GOARCH != "amd64" {
+		return []string{"cryptsetup"}
+	}
+	return []string{"cryptsetup", "cryptsetup-newest"}
 }

@@ -157,3 +157,12 @@ func cut(from, to, with string) func(*image) {
 		text(func(s string) string { return strings.Replace(s, from+part+to, from+with+to, 1) })(i)
 	}
 }
+
+// steps makes one change after the other.
+func steps(changes ...func(*image)) func(*image) {
+	return func(i *image) {
+		for _, change := range changes {
+			change(i)
+		}
+	}
+}

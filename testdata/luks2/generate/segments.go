@@ -12,7 +12,8 @@ func segmentMutations() []mutation {
 		{name: "integrity-added", about: "integrity where there was none", base: "ours-plain", rules: "segment.integrity", change: swap(segmentCipher, segmentCipher+integrity)},
 		{name: "integrity-null", about: "null instead of an integrity object", rules: "segment.integrity", change: swap(integrity, `,"integrity":null`)},
 		{name: "integrity-string", about: "a string instead of an integrity object", rules: "segment.integrity", change: swap(integrity, `,"integrity":"hmac(sha256)"`)},
-		{name: "integrity-key-size", about: "a member that cryptsetup 2.8 knows", rules: "segment.integrity.key_size", change: swap(`"journal_integrity":"none"`, `"journal_integrity":"none","key_size":32`)},
+		{name: "integrity-key-size-twice", about: "two sizes of the integrity key", rules: "json.duplicate-key", change: swap(`"journal_integrity":"none"`, `"journal_integrity":"none","key_size":32,"key_size":64`)},
+		{name: "integrity-key-size-case", about: "the size of the integrity key in another case", rules: "json.wrong-case-key", change: swap(`"journal_integrity":"none"`, `"journal_integrity":"none","Key_size":32`)},
 		{name: "integrity-journal-encryption", about: "a key that is not in the volume key", rules: "segment.integrity.journal_encryption", change: swap(`"journal_encryption":"none"`, `"journal_encryption":"ctr(aes)"`)},
 		{name: "integrity-journal-integrity", about: "a key that is not in the volume key", rules: "segment.integrity.journal_integrity", change: swap(`"journal_integrity":"none"`, `"journal_integrity":"hmac(sha256)"`)},
 		{name: "other-integrity-wanted", about: "a volume with integrity, read by one who wants none", integrity: "none", rules: "segment.integrity keyslot.area.size keyslot.key_size",
@@ -25,6 +26,10 @@ func segmentMutations() []mutation {
 		{name: "segment-two", about: "a second segment, not encrypted", rules: "segment.id", change: swap(`"segments":{"0":`, `"segments":{"1":{"type":"linear","offset":"16777216","size":"dynamic"},"0":`)},
 		{name: "segment-flags", about: "flags of a re-encryption", rules: "segment.flags", change: swap(segmentCipher, segmentCipher+`,"flags":["in-reencryption"]`)},
 		{name: "segment-flags-empty", about: "no flags, but spelled", rules: "segment.flags", change: swap(segmentCipher, segmentCipher+`,"flags":[]`)},
+	}
+	for i, v := range []string{"0", "1", "16", "31", "33", "64", "96", "4294967328", "-32", "32.0", "3.2e1", `"32"`, "null", "[]", "{}"} {
+		m = append(m, mutation{name: fmt.Sprintf("integrity-key-size-%02d", i), about: "the size of the integrity key: " + v, rules: "segment.integrity.key_size",
+			change: swap(`"journal_integrity":"none"`, `"journal_integrity":"none","key_size":`+v)})
 	}
 	for i, c := range ciphers {
 		m = append(m, mutation{name: fmt.Sprintf("segment-cipher-%02d-%s", i, slug(c)), about: "the cipher of the data: " + c, rules: "segment.encryption",
