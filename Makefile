@@ -77,7 +77,7 @@ generate: check-go ## the Go code of the ttrpc protocols, from their .proto file
 TESTRUNS   = $(GO) run ./internal/testruns -go '$(GO)' -guest '$(GUEST)' -disk '$(DISK)' -kernel-tests '$(KERNEL_TESTS)' -cpus-tests '$(CPUS_TESTS)'
 
 test: setup build ## everything on the host and on the newest kernel, and on the others what kernels are asked
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=10000x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2000x
 	@$(TESTRUNS) test
 
 kernels: setup build ## every test that needs a kernel on every kernel and CPU: hours; the table goes to docs/kernels.md

@@ -101,7 +101,7 @@ func TestTagsInMemoryGrowAsUsed(t *testing.T) {
 	kernel(t)
 	const size = 56 * gib
 	s := create(t, largeDisk(t, size), storage.CreateOptions{Tags: inMemory, Overwrite: storage.OverwriteAnything})
-	limit := int64(1200 * mib)
+	limit := int64(repeats(400, 1200)) * mib
 	require.Equal(t, limit, writeOn(t, s, limit), "no space at %d MiB", growthOf(t, s).Bytes/mib)
 	status := tagStatus(t, s)
 	t.Logf("%d MiB written: %d MiB of %d, tags %d KiB", limit/mib, status.Growth.Bytes/mib, status.Growth.Target/mib, status.TagMemory.Bytes/1024)
@@ -126,16 +126,17 @@ func TestTagBudget(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrNotSupported)
 	require.ErrorContains(t, err, "are available")
 
-	opts.Tags.MemoryLimit, opts.Tags.Short = 2*mib, storage.ShrinkStore
+	limit := uint64(repeats(1, 2)) * mib
+	opts.Tags.MemoryLimit, opts.Tags.Short = limit, storage.ShrinkStore
 	budget, err := storage.PlanTags(disk, opts)
 	require.NoError(t, err)
 	require.False(t, budget.Enough())
 	s := create(t, disk, opts)
 	status := tagStatus(t, s)
 	require.Equal(t, budget.Covered, status.Sectors*512)
-	require.LessOrEqual(t, status.TagMemory.Limit, uint64(2*mib))
+	require.LessOrEqual(t, status.TagMemory.Limit, limit)
 	fillAndVerify(t, s)
-	require.LessOrEqual(t, tagStatus(t, s).TagMemory.Bytes, uint64(2*mib))
+	require.LessOrEqual(t, tagStatus(t, s).TagMemory.Bytes, limit)
 }
 
 // fillAndVerify writes until the filesystem is full, and reads all of it from the

@@ -77,7 +77,7 @@ func TestPullCommand(t *testing.T) {
 	tamper.Store(false)
 	status, _, text = guestCommand(t.Context(), append(pull, "--max-bytes", "1000")...)
 	require.Equal(t, cli.ExitUnsuitable, status, text)
-	require.Contains(t, text, "\nhint: give the store a larger device")
+	require.Contains(t, text, "\nhint: allow it more, with --max-bytes")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	status, _, text = guestCommand(ended, pull...)

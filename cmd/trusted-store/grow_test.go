@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,11 +32,42 @@ func growers(ts *testscript.TestScript, neg bool, args []string) {
 		for _, pid := range found {
 			ts.Check(syscall.Kill(pid, syscall.SIGKILL))
 		}
+		release(testOf(ts))
 		for _, pid := range found { // its locks go after its command line
 			for syscall.Kill(pid, 0) == nil {
 				time.Sleep(time.Millisecond)
 			}
 		}
+	}
+}
+
+// growersWait is there while the processes that create and open leave behind are not
+// to begin. They get no environment to say so.
+const growersWait = "/tmp/trusted-store-growers-wait"
+
+// mainWhenAllowed is the real main.
+func mainWhenAllowed() {
+	for slices.Equal(os.Args[:min(2, len(os.Args))], []string{"trusted-store", "grow"}) && slices.Contains(os.Args, "--as-used") {
+		if _, err := os.Stat(growersWait); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	main()
+}
+
+// hold keeps growers from beginning, until they are killed; ! hold lets them.
+func hold(ts *testscript.TestScript, neg bool, _ []string) {
+	if neg {
+		release(testOf(ts))
+		return
+	}
+	ts.Check(os.WriteFile(growersWait, nil, 0o600))
+}
+
+func release(t testing.TB) {
+	if err := os.Remove(growersWait); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
 	}
 }
 

@@ -34,7 +34,7 @@ var update = flag.Bool("update", false, "write what the scripts compare with ane
 // as user-trusted-store, which is the same without root's privileges.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"trusted-store":      main,
+		"trusted-store":      mainWhenAllowed,
 		"user-trusted-store": mainOfUser,
 	})
 }
@@ -89,13 +89,13 @@ func runScripts(t *testing.T, dir string) {
 			if err := setHowTo(e); err != nil {
 				return err
 			}
-			e.Defer(func() { closeAllAfterFailure(test.T) })
+			e.Defer(func() { release(test.T); closeAllAfterFailure(test.T) })
 			return nil
 		},
 		Condition: func(text string) (bool, error) { return storagetest.Bed() == text, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "disk": disk, "write": writeBytes, "keys": keysOf,
-			"growers": growers,
+			"growers": growers, "hold": hold,
 		},
 	})
 }

@@ -30,9 +30,9 @@ func (p place) flags() []string {
 func (p place) elsewhere() bool { return p.arch != "" && p.arch != runtime.GOARCH }
 
 // notAsked are the tests that ask the kernel nothing that shorter ones do not ask.
-// In `make test` they run on one kernel alone. Every other test runs on each, so
-// that a new one cannot be forgotten. A test of this package holds the names here
-// to those of the tests.
+// In `make kernels` they run on four kernels, and every other test on each, so that a
+// new one cannot be forgotten. A test of this package holds the names here to those
+// of the tests.
 var notAsked = []string{
 	// Ends of processes, and what a person sees of them.
 	"TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
@@ -59,9 +59,27 @@ var slowEmulated = []string{
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
 // numbers, and one of each thing that a store does.
-const onEveryCPU = "OnEveryCPU|BetweenCPUs|^Test(EphemeralStore|TagsInMemory|KeySizes|OneVolumeKey|Replay|FlippedBit|MovedBlocks|" +
-	"SwappedVolume|OldHeader|VerifyAll|VerifyFindsWhatWasChanged|GrowNotPrepared|TagsInMemoryGrow|CryptsetupOpensOurs|WeOpenCryptsetups|" +
-	"Lifecycle|Params|IntegrityStatus|FormatAndActivate|ActivateAuthenticated|TamperingIsDetected)$"
+var onEveryCPU = []string{
+	"EphemeralStore", "TagsInMemory", "KeySizes", "OneVolumeKey", "Replay", "FlippedBit", "MovedBlocks", "SwappedVolume", "OldHeader",
+	"VerifyAll", "VerifyFindsWhatWasChanged", "GrowNotPrepared", "TagsInMemoryGrow", "CryptsetupOpensOurs", "WeOpenCryptsetups",
+	"Lifecycle", "Params", "IntegrityStatus", "FormatAndActivate", "ActivateAuthenticated", "TamperingIsDetected",
+}
+
+// onEveryKernel are, in `make test`, the tests on another kernel of the same
+// architecture, beside those of onEveryCPU: of what kernels do differently.
+var onEveryKernel = []string{
+	"StatusBesideOtherVolumes", "StatusBesideOtherMappings", "SameMappingAsCryptsetup", "CryptsetupKnowsOurMapping", "WithoutIntegrity",
+	"MountFlags", "MinimalJournal", "KernelIsAnsweredDifferently", "OpenUndoesEveryStep", "FourCPUsWhileGrowing", "GrowthKilled",
+	"TagsInMemoryMountedAgain", "CryptsetupClosesTagsInMemory", "NoKeyStaysInRegisters", "NoKeyStaysInMemory", "CountersCount",
+	"LayoutIsTheKernels", "ActivateReadOnly", "LongAnswers", "Targets", "RemoveWaitsForTheLastUser", "HeldKey", "KeyLivesForTheCall",
+	"AttachAndDetach", "AttachMemoryFile", "KernelMountsFillsAndCountsAsPlanned", "SeedGrowsWhileInUse",
+}
+
+// these is the pattern of tests with these names, and of the ones that say
+// themselves where they belong.
+func these(tests ...[]string) string {
+	return "OnEveryCPU|BetweenCPUs|^Test(" + strings.Join(slices.Concat(tests...), "|") + ")$"
+}
 
 // asked leaves a run the tests of what the kernel is asked.
 func (r run) asked() run {
@@ -132,16 +150,16 @@ func travel(s settings) (runs []run) {
 // plans are what can be asked for.
 var plans = map[string]func(settings) []run{
 	"test": func(s settings) []run {
-		runs := []run{{name: "host", packages: []string{"./..."}, weight: 2}, uml(s, everyday)}
+		runs := []run{{name: "host", packages: []string{"./..."}, weight: 1}, uml(s, everyday).without([]string{"TestTagsUnderPressure"})}
 		for _, kernel := range []string{"6.1", "6.12", "newest"} {
 			if kernel != everyday {
-				r := uml(s, kernel).asked()
+				r := uml(s, kernel).only(these(onEveryCPU, onEveryKernel))
 				r.packages = below
 				runs = append(runs, r)
 			}
 		}
 		for _, arch := range []string{"arm64", "s390x"} {
-			runs = append(runs, foreign(s, "6.12", arch, formats).only(onEveryCPU))
+			runs = append(runs, foreign(s, "6.12", arch, formats).only(these(onEveryCPU)))
 		}
 		runs = append(runs, narrow(), qemu(s, "newest", "amd64", "4", s.cpusTests).only("CPUs"))
 		return slices.Concat(runs, travel(s), tight(s))

@@ -215,7 +215,7 @@ func TestMaxBytesIsAPromise(t *testing.T) {
 	for name, layer := range layers {
 		t.Run(name, func(t *testing.T) {
 			accepted := 0
-			for n := 100; ; n += n / 5 {
+			for n := 150; ; n *= 2 {
 				_, err := images.Pull(t.Context(), pushSqueezed(t, reg, "gzip", layer(n)), guestpull.PullOptions{})
 				if err != nil {
 					require.ErrorIs(t, err, guestpull.ErrNoRoom)

@@ -214,6 +214,7 @@ func TestAnswersOfOthers(t *testing.T) {
 		for what, which := range map[string]func(*http.Request) bool{"manifest": isManifest, "blob": isBlob} {
 			for _, status := range []int{200, 404, 500, 401} {
 				t.Run(fmt.Sprint(name, " ", what, " ", status), func(t *testing.T) {
+					t.Parallel() // each waits between its attempts
 					reg := newRegistry(t, t.TempDir())
 					b := newImage(t, reg).layer(func(l *layerBuilder) { l.file("f", "x") })
 					image, d := reg.push(t, "app:1", b.image)

@@ -68,7 +68,7 @@ func run(m *testing.M) int {
 }
 
 // The kernel lets go of some things a moment after the last user.
-const leakWait = 30 * time.Second
+var leakWait = 30 * time.Second
 
 func leaked(before map[string]bool) ([]string, error) {
 	for end := time.Now().Add(leakWait); ; time.Sleep(20 * time.Millisecond) {

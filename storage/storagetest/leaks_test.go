@@ -43,6 +43,7 @@ func (r *recorder) end() {
 // Each kind of thing that a store acquires is noticed when it is left behind.
 func TestLeaksAreFound(t *testing.T) {
 	storagetest.Kernel(t)
+	storagetest.HurryLeaks(t)
 	checked, things := &recorder{TB: t}, &recorder{TB: t}
 	storagetest.CheckLeaks(checked)
 	leakAll(t, things)
