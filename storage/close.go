@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,15 +78,24 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
-	for _, layer := range []*layer{l.crypt, l.integrity, l.data} {
-		if layer == nil {
-			continue
-		}
+	marked, err := l.markClosing(control)
+	if err != nil {
+		return err
+	}
+	for i, layer := range l.layers() {
 		if err := control.Remove(ctx, layer.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
+			if marked && i == 0 {
+				err = errors.Join(err, unmark(context.WithoutCancel(ctx), control, l.name)) // as whole as it was
+			}
 			return stillOpen(layer, err)
 		}
 	}
-	return lent.release(disk)
+	return errors.Join(unmark(ctx, control, l.name), lent.release(disk))
+}
+
+// layers returns those that are there, the upper one first.
+func (l *live) layers() []*layer {
+	return slices.DeleteFunc([]*layer{l.crypt, l.integrity, l.data}, func(l *layer) bool { return l == nil })
 }
 
 func stillOpen(l *layer, err error) error {

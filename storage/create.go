@@ -54,6 +54,7 @@ func (c *creation) steps() []step {
 		{"check device", c.checkDevice},
 		{"make keys", c.makeKeys},
 		{"clear device", c.clearDevice},
+		{"mark as unfinished", c.markUnfinished},
 	}
 	if c.opts.Tags.Place == TagsInMemory {
 		steps = append(steps, step{"make tag memory", c.makeTagMemory}, step{"map data", c.mapData})
@@ -68,6 +69,7 @@ func (c *creation) steps() []step {
 	if c.opts.Header == HeaderWritten {
 		steps = append(steps, step{"write header", c.writeHeader})
 	}
+	steps = append(steps, step{"mark as whole", c.markWhole})
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{"mount", c.mount})
 	}

@@ -132,10 +132,13 @@ func (l *live) describeDevice(s *Status) {
 			s.Offset = linear.Offset
 		}
 	}
-	if len(bottom.deps) == 0 {
+	if bottom == nil || len(bottom.deps) == 0 {
 		return
 	}
-	number := bottom.deps[0]
+	s.describeNumber(bottom.deps[0])
+}
+
+func (s *Status) describeNumber(number dm.Device) {
 	s.DeviceNumber = number.String()
 	if real, err := os.Readlink("/sys/dev/block/" + number.String()); err == nil {
 		s.Device = filepath.Join("/dev", filepath.Base(real))

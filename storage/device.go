@@ -171,7 +171,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 }
 
 func nameTaken(control *dm.Control, name string) (bool, error) {
-	for _, n := range []string{name, name + integritySuffix, name + dataSuffix} {
+	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + unfinishedSuffix} {
 		_, err := control.Info(n)
 		switch {
 		case err == nil:

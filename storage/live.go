@@ -56,9 +56,10 @@ func (k layerKind) volume(mapping dm.Info) (uuid.UUID, bool) {
 // live is what the kernel has of one store.
 type live struct {
 	name      string
-	crypt     *layer // nil: not there
-	integrity *layer // nil: not there, as in a volume without integrity
-	data      *layer // nil: not there, as in a volume with its tags on the device
+	crypt     *layer   // nil: not there
+	integrity *layer   // nil: not there, as in a volume without integrity
+	data      *layer   // nil: not there, as in a volume with its tags on the device
+	mark      *dm.Info // nil: not there, as in a store that is whole
 }
 
 // layer is one mapping.
@@ -84,10 +85,14 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crypt == nil && integrity == nil && data == nil {
+	mark, err := readMark(control, name)
+	if err != nil {
+		return nil, err
+	}
+	if crypt == nil && integrity == nil && data == nil && mark == nil {
 		return nil, noStore(control, name)
 	}
-	return &live{name, crypt, integrity, data}, nil
+	return &live{name, crypt, integrity, data, mark}, nil
 }
 
 // noStore says what a name is that has no layer of a store.
@@ -150,7 +155,7 @@ func storeName(mapping dm.Info) string {
 			return name
 		}
 	}
-	return ""
+	return markedName(mapping)
 }
 
 // resolveName turns a name, a node under /dev/mapper or the directory at which

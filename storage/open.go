@@ -58,9 +58,12 @@ func (o *opening) steps() []step {
 	if o.integrity != NoIntegrity {
 		steps = append(steps,
 			step{"check integrity superblock", o.readSuperblock},
+			step{"mark as unfinished", o.markUnfinished},
 			step{"activate integrity layer", o.reactivateIntegrity})
+	} else {
+		steps = append(steps, step{"mark as unfinished", o.markUnfinished})
 	}
-	steps = append(steps, step{"activate encryption", o.activateCrypt})
+	steps = append(steps, step{"activate encryption", o.activateCrypt}, step{"mark as whole", o.markWhole})
 	if o.mountPoint != NoMount {
 		steps = append(steps, step{"mount", o.mount})
 	}
