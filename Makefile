@@ -130,6 +130,8 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	@# misspell: documents are read more often than they are written.
 	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
+	@# What is published about modules that ship was read for these versions.
+	.ci/advisories $(GO)
 
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
 	@.ci/install $(DEMO_PACKAGES) e2fsprogs

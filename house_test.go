@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +37,7 @@ var mayImport = map[string][]string{
 	"storage":                 {"cryptsetup", "integrity", "mkfs", "internal/blockdev", "internal/dm", "internal/keyring", "internal/loop", "internal/secret", "internal/undo"},
 	"storage/storagetest":     {"internal/dm", "internal/loop"},
 	"cryptsetup":              {"internal/dm", "internal/keyring", "internal/secret"},
-	"integrity":               {"internal/dm", "internal/loop"},
+	"integrity":               {"internal/dm", "internal/loop", "internal/undo"},
 	"mkfs":                    {},
 	"internal/bench":          {"integrity", "internal/dm", "internal/keyring", "mkfs", "storage"},
 	"internal/blockdev":       {"internal/dm"},
@@ -121,4 +124,28 @@ func TestReadmeProgram(t *testing.T) {
 	require.NoError(t, err)
 	_, program, _ := strings.Cut(string(source), "package main")
 	require.Equal(t, "package main"+program, shown)
+}
+
+// Each test that a document promises something by is there.
+func TestTestsThatDocumentsName(t *testing.T) {
+	there := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(source, -1) {
+			there[string(found[1])] = true
+		}
+		return err
+	}))
+	documents, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	for _, document := range append(documents, "SECURITY.md", "README.md", "CONTRIBUTING.md") {
+		text, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`).FindAllString(string(text), -1) {
+			require.True(t, there[name], "%s names %s, and there is no such test", document, name)
+		}
+	}
 }

@@ -180,7 +180,9 @@ func TestCryptsetupKnowsOurMappings(t *testing.T) {
 	m, key := authenticated(t, "known", disk), newKey(t, cryptsetup.HMACSHA256)
 	header, err := cryptsetup.New(key, cryptsetup.Options{UUID: m.UUID})
 	require.NoError(t, err)
-	require.NoError(t, header.Write(openDevice(t, disk)))
+	dev := openDevice(t, disk)
+	require.NoError(t, header.Write(dev))
+	require.NoError(t, dev.Sync(), "cryptsetup reads it through the mapping below")
 	require.NoError(t, cryptsetup.Activate(t.Context(), m, key))
 
 	out, err := peer(tool, "status", "known")

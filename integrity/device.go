@@ -22,7 +22,7 @@ func page() ([]byte, func() error, error) {
 }
 
 // withPage runs use with the device opened once more, past the page cache, and
-// an aligned page: the kernel too reads and writes the superblock past it.
+// an aligned page.
 func withPage(device *os.File, mode int, use func(f *os.File, page []byte) error) (err error) {
 	p, free, err := page()
 	if err != nil {
@@ -48,14 +48,23 @@ func readSuperblock(device *os.File, offset uint64) (s Superblock, err error) {
 	return s, err
 }
 
-// zeroSuperblock makes the kernel format the device at the next load. The
-// device is open exclusively meanwhile, so that one in use is never touched.
-func zeroSuperblock(device *os.File, offset uint64) error {
-	return withPage(device, os.O_RDWR|os.O_EXCL, func(f *os.File, page []byte) error {
-		if _, err := f.WriteAt(page, int64(offset*sectorSize)); err != nil {
-			return fmt.Errorf("zero the superblock at sector %d: %w", offset, err)
+// leaveSuperblock writes the superblock to the device, for whoever looks at it: the
+// next Activate, or other programs. A layer that will be activated again has it
+// there for good when this returns.
+func (m Mapping) leaveSuperblock() error {
+	if m.Layout.Separate {
+		return nil
+	}
+	flags := os.O_RDWR
+	if !m.Ephemeral {
+		flags |= unix.O_DSYNC
+	}
+	return withPage(m.Device, flags, func(f *os.File, page []byte) error {
+		copy(page, m.Layout.Superblock().Bytes())
+		if _, err := f.WriteAt(page, int64(m.Layout.Offset*sectorSize)); err != nil {
+			return fmt.Errorf("write the superblock at sector %d: %w", m.Layout.Offset, err)
 		}
-		return nil // past the page cache, so the load sees it; a sync would only wait
+		return nil
 	})
 }
 

@@ -13,14 +13,13 @@
 // # The superblock is not trusted
 //
 // It lies on a device that the host can change, and the kernel believes it: a
-// zeroed one makes the kernel format anew, a shrunk one would shrink the volume.
-// Therefore this package computes what a superblock must be, from the size of
-// the device and the choice of the journal, and compares every byte of 4096. The
-// kernel reads the superblock a second time; what it made of it shows in its
-// live table, its status and what it wrote back, which are compared too, before
-// anything is stacked. A mismatch removes the mapping. A superblock that is wrong
-// only while the kernel reads it, and in a way that the kernel repairs (zeroed,
-// other size, dirty bitmap), passes: the result is the right layout.
+// zeroed one makes the kernel format anew, a shrunk one would shrink the volume,
+// others stop the kernel. Therefore this package computes what a superblock must be,
+// from the size of the device and the choice of the journal; [Read] compares every
+// byte of 4096. And the kernel never reads the device's: below a layer's mapping,
+// "x_dif", is another one, "x_data" ([Below]), of the device but for the superblock,
+// which comes from memory of this machine. Format lets the kernel make it there,
+// compares what came of it, and writes it to the device for the next Read.
 //
 // # Journal
 //
@@ -29,6 +28,10 @@
 // never wrong. The kernel holds the journal in memory in both modes, so
 // [MinimalJournal] (132 KiB) suits a volume that dies with the guest, and
 // [DefaultJournal] (1/128 of the device, 64 MiB at most) is what cryptsetup makes.
+//
+// A journal that is to survive is on the device, and nothing authenticates it: the
+// host decides what is replayed. dm-crypt finds all but old blocks with their old
+// tags. That of an ephemeral layer ([Mapping].Ephemeral) is in memory as well.
 //
 // # Tags in memory
 //
@@ -40,13 +43,13 @@
 //	layout, err := integrity.PlanSeparate(dataSectors)
 //	tags, err := integrity.NewTagMemory(layout)
 //	err = tags.Reserve(layout, 0, sectorsThatMayBeWritten)
-//	err = integrity.Format(ctx, integrity.Mapping{…, Layout: layout, Tags: tags, Mode: integrity.Direct})
+//	err = integrity.Format(ctx, integrity.Mapping{…, Layout: layout, Tags: tags, Ephemeral: true, Mode: integrity.Direct})
 //
 // # Units, privileges, errors
 //
 // Positions and lengths are sectors of 512 bytes. [Plan], [ParseSuperblock] and
-// [Superblock.Check] are pure; the rest needs CAP_SYS_ADMIN, dm-integrity in the
-// kernel, and the device not in use. Errors wrap the sentinels of this package.
+// [Superblock.Check] are pure; the rest needs CAP_SYS_ADMIN, dm-integrity and loop
+// devices in the kernel, and the device not in use. Errors wrap the sentinels of this package.
 //
 // Source: drivers/md/dm-integrity.c of Linux, whose geometry the formulas in
 // [Plan] restate; the tests compare them with a running kernel at many sizes.

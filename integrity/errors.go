@@ -29,7 +29,7 @@ var (
 	ErrExists = dm.ErrExists
 	// ErrBusy: the device, or the mapping to remove, is in use.
 	ErrBusy = dm.ErrBusy
-	// ErrNotSupported: the kernel lacks dm-integrity or device-mapper.
+	// ErrNotSupported: the kernel lacks dm-integrity, device-mapper or loop devices.
 	ErrNotSupported = dm.ErrNotSupported
 	// ErrNoMemory: the kernel has no memory for the journal.
 	ErrNoMemory = dm.ErrNoMemory

@@ -70,7 +70,7 @@ func TestFormatAndActivate(t *testing.T) {
 				info, err := c.Info(m.Name)
 				require.NoError(t, err)
 				require.True(t, info.Live && !info.ReadOnly)
-				require.Regexp(t, `^CRYPT-INTEGRITY-[0-9a-f]{32}-it_dif$`, info.UUID)
+				require.Regexp(t, `^CRYPT-SUBDEV-[0-9a-f]{32}-it_dif$`, info.UUID)
 				require.NoError(t, integrity.Deactivate(t.Context(), m.Name))
 
 				got, err := integrity.Read(m.Device, offset)

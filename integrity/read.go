@@ -8,7 +8,7 @@ import "os"
 // of the two. A device that has grown or shrunk since it was formatted is
 // rejected too (rule [RuleProvided]).
 //
-// The answer is only about what was read: [Activate] reads again.
+// The answer is about what was read: [Activate] takes it, and does not read again.
 func Read(device *os.File, offset uint64) (Layout, error) {
 	l, err := read(device, offset)
 	return l, opError("read", device.Name(), err)

@@ -28,10 +28,7 @@ import (
 // Memory that is neither written nor reserved may be missing when it is needed.
 // dm-integrity then loses tags of blocks that it said were written, and no error
 // reaches the writer in time. So reserve before a sector may be written.
-type TagMemory struct {
-	memory *os.File // the memory file
-	file   *os.File // the loop device over it
-}
+type TagMemory struct{ memory }
 
 // tagMemoryName begins the name that the loop device knows its file by; the
 // file's handle follows, in hexadecimal digits.
@@ -49,39 +46,20 @@ func newTagMemory(l Layout) (*TagMemory, error) {
 	if !l.Separate {
 		return nil, fmt.Errorf("%w: the layout has its tags beside the data", ErrInvalid)
 	}
-	memory, err := newMemoryFile(l.SeparateBytes())
+	memory, err := newMemory(l.SeparateBytes(), handleName)
 	if err != nil {
 		return nil, err
 	}
-	// Detached by itself, and so freed, when the mapping goes.
-	d, err := loop.AttachFile(memory, loop.Options{Autoclear: true})
-	if err != nil {
-		return nil, errors.Join(err, memory.Close())
-	}
-	return &TagMemory{memory: memory, file: d.File()}, nil
+	return &TagMemory{*memory}, nil
 }
 
-// newMemoryFile names the file by its handle, so that others can open it.
-func newMemoryFile(bytes uint64) (*os.File, error) {
-	fd, err := unix.MemfdCreate(tagMemoryName, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("make a memory file: %w", err)
-	}
+// handleName names the file by its handle, so that others can open it.
+func handleName(fd int) (string, error) {
 	handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
 		err = fmt.Errorf("%w: no file handles (CONFIG_FHANDLE): %w", ErrNotSupported, err)
 	}
-	f := os.NewFile(uintptr(fd), tagMemoryName+hex.EncodeToString(handle.Bytes()))
-	if err == nil {
-		err = f.Truncate(int64(bytes))
-	}
-	if err == nil {
-		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("size a memory file to %d bytes: %w", bytes, err), f.Close())
-	}
-	return f, nil
+	return tagMemoryName + hex.EncodeToString(handle.Bytes()), err
 }
 
 // OpenTagMemory opens the memory behind a loop device that [NewTagMemory] made,
@@ -96,11 +74,11 @@ func openTagMemory(device dm.Device) (*TagMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := reopenMemory(d)
+	file, err := reopenMemory(d)
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	return &TagMemory{memory: memory, file: d.File()}, nil
+	return &TagMemory{memory{file: file, disk: d.File()}}, nil
 }
 
 // memoryHandle is the type of handle that shared memory gives out
@@ -149,7 +127,7 @@ func (t *TagMemory) reserve(l Layout, from, to uint64) error {
 	}
 	for start < end {
 		n := min(end-start, reserveAtOnce)
-		switch err := unix.Fallocate(int(t.memory.Fd()), 0, int64(start), int64(n)); {
+		switch err := unix.Fallocate(int(t.file.Fd()), 0, int64(start), int64(n)); {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
 			return fmt.Errorf("take %d bytes of memory: %w", n, err)
@@ -167,7 +145,7 @@ const reserveAtOnce = 1 << 20
 // Bytes returns how much memory is taken, and how much there can be.
 func (t *TagMemory) Bytes() (taken, most uint64, err error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(t.memory.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(t.file.Fd()), &st); err != nil {
 		return 0, 0, opError("look at", "tag memory", err)
 	}
 	return uint64(st.Blocks) * sectorSize, uint64(st.Size), nil
@@ -178,7 +156,5 @@ func (t *TagMemory) Close() error {
 	if t == nil {
 		return nil
 	}
-	return opError("close", "tag memory", errors.Join(t.file.Close(), t.memory.Close()))
+	return opError("close", "tag memory", t.memory.Close())
 }
-
-func (t *TagMemory) number() (dm.Device, error) { return dm.DeviceOf(t.file) }

@@ -6,25 +6,9 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-func (m Mapping) checkSuperblock() error {
-	on := m.Device
-	if m.Layout.Separate {
-		on = m.Tags.file
-	}
-	s, err := readSuperblock(on, m.Layout.Offset)
-	if err != nil {
-		return err
-	}
-	if violations := s.Check(m.Layout); len(violations) > 0 {
-		return &RejectedError{violations}
-	}
-	return nil
-}
-
-// verify compares what the kernel made of the device, beyond the table, with
-// what was meant. The kernel read the superblock by itself, and a host can answer
-// it differently.
-func (m Mapping) verify(c *dm.Control) error {
+// verify compares what the kernel made of the layer, beyond the table, with what
+// was meant: its status, and the superblock that it has left in memory.
+func (m Mapping) verify(c *dm.Control, metadata *memory) error {
 	status, err := c.IntegrityStatus(m.Name)
 	if err != nil {
 		return err
@@ -32,7 +16,14 @@ func (m Mapping) verify(c *dm.Control) error {
 	if err := m.checkStatus(status); err != nil {
 		return err
 	}
-	return m.checkSuperblock()
+	s, err := metadata.superblock()
+	if err != nil {
+		return err
+	}
+	if violations := s.Check(m.Layout); len(violations) > 0 {
+		return fmt.Errorf("%w: %w", ErrKernelDisagrees, &RejectedError{violations})
+	}
+	return nil
 }
 
 func (m Mapping) checkStatus(s dm.IntegrityStatus) error {

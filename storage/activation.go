@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -25,12 +24,13 @@ type activation struct {
 	id               uuid.UUID
 	integrity        Integrity
 
-	dev     *claimed
-	key     *cryptsetup.VolumeKey
-	layout  integrity.Layout     // with integrity
-	tags    *integrity.TagMemory // of a separate layout
-	mode    integrity.Mode       // with integrity
-	sectors uint64               // of the mapping
+	dev       *claimed
+	key       *cryptsetup.VolumeKey
+	ephemeral bool                 // nobody will open it again
+	layout    integrity.Layout     // with integrity
+	tags      *integrity.TagMemory // of a separate layout
+	dataStart uint64               // sector, of a separate layout
+	sectors   uint64               // of the mapping
 }
 
 func (a *activation) setDefaults() {
@@ -91,28 +91,22 @@ func (a *activation) claimDevice(ctx context.Context) (err error) {
 	return err
 }
 
-// activateIntegrity makes the lower mapping, by Format or Activate.
+// activateIntegrity makes the mappings of the integrity layer, by Format or
+// Activate. What a journal would be good for, an ephemeral volume does not need.
 func (a *activation) activateIntegrity(ctx context.Context, activate func(context.Context, integrity.Mapping) error) error {
-	below := a.dev.File()
-	if a.layout.Separate {
-		f, err := os.OpenFile(dm.Path(a.name+dataSuffix), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		below = f
-	}
 	if err := a.dev.release(); err != nil {
 		return err
 	}
-	name := a.name + integritySuffix
-	err := activate(ctx, integrity.Mapping{
-		Name: name, UUID: a.id, Device: below, Layout: a.layout, Tags: a.tags, Mode: a.mode,
-	})
-	if err != nil {
+	m := integrity.Mapping{
+		Name: a.name + integritySuffix, UUID: a.id, Device: a.dev.File(), Layout: a.layout, Tags: a.tags, DataStart: a.dataStart,
+	}
+	if a.ephemeral {
+		m.Ephemeral, m.Mode = true, integrity.Direct
+	}
+	if err := activate(ctx, m); err != nil {
 		return err
 	}
-	a.undoMapping(name, integrity.Deactivate)
+	a.undoMapping(m.Name, integrity.Deactivate)
 	return nil
 }
 
@@ -122,25 +116,6 @@ func (a *activation) undoMapping(name string, deactivate func(context.Context, s
 		defer cancel()
 		return deactivate(ctx, name)
 	})
-}
-
-// mapData makes a mapping of the part of the device that holds data: dm-integrity
-// with its tags elsewhere takes a device from its first sector.
-func (c *creation) mapData(ctx context.Context) error {
-	if err := c.dev.release(); err != nil {
-		return err
-	}
-	name := c.name + dataSuffix
-	table := dm.Table{{Length: c.sectors, Target: dm.Linear{Device: c.dev.Number(), Offset: c.opts.Header.dataSector()}}}
-	err := dm.Activate(ctx, dm.Activation{
-		Name: name, UUID: dataPrefix + strings.ReplaceAll(c.id.String(), "-", "") + "-" + name, Below: c.dev.File(), Table: table,
-		Load: func(control *dm.Control) error { return control.Load(name, table, dm.LoadOptions{}) },
-	})
-	if err != nil {
-		return err
-	}
-	c.undoMapping(name, dm.Deactivate)
-	return nil
 }
 
 // activateCrypt makes the upper mapping, over the integrity layer or the device.

@@ -16,10 +16,12 @@ import (
 // Nothing is written before every argument, the device's size and what it holds
 // are checked. After a failure, or when ctx ends, nothing that was made is left
 // but a device without a header. The header is the last thing written: a volume
-// has one only when it is whole.
+// has one only when it is whole. The integrity superblock, which lies behind it for
+// the next Open and for other tools, is never read back: the kernel has it from
+// memory.
 //
-// It needs root, and device-mapper, dm-crypt, dm-integrity, authenc and ext4 in
-// the kernel. It runs no other program.
+// It needs root, and device-mapper, dm-crypt, dm-integrity, loop devices, authenc
+// and ext4 in the kernel. It runs no other program.
 func Create(ctx context.Context, device string, opts CreateOptions) (*Store, error) {
 	c := newCreation(device, opts)
 	defer c.end()
@@ -43,6 +45,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
 		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		ephemeral: opts.Key == nil,
 	}
 	c.setDefaults()
 	return c
@@ -57,7 +60,7 @@ func (c *creation) steps() []step {
 		{"mark as unfinished", c.markUnfinished},
 	}
 	if c.opts.Tags.Place == TagsInMemory {
-		steps = append(steps, step{"make tag memory", c.makeTagMemory}, step{"map data", c.mapData})
+		steps = append(steps, step{"make tag memory", c.makeTagMemory})
 	}
 	if c.integrity != NoIntegrity {
 		steps = append(steps, step{"format integrity layer", c.formatIntegrity})
@@ -110,13 +113,12 @@ func (c *creation) planFilesystem() (*mkfs.Layout, error) {
 	return mkfs.Plan(c.bytes(), c.mkfsOptions())
 }
 
-// plan lays the integrity layer out. An ephemeral volume dies with the guest:
-// what a journal would be good for, it does not need.
+// plan lays the integrity layer out. An ephemeral volume dies with the guest.
 func (c *creation) plan() error {
-	c.mode, c.sectors = integrity.Journaled, c.dev.sectors()-dataSector
+	c.sectors = c.dev.sectors() - dataSector
 	journal := integrity.DefaultJournal
-	if c.opts.Key == nil {
-		c.mode, journal = integrity.Direct, integrity.MinimalJournal
+	if c.ephemeral {
+		journal = integrity.MinimalJournal
 	}
 	if c.opts.Tags.Place == TagsInMemory {
 		return c.planSeparate()

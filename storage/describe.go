@@ -3,8 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/integrity"
@@ -18,6 +16,9 @@ func (l *live) describe(s *Status) {
 	if l.crypt == nil {
 		s.State = StateIncomplete
 		s.addProblem("the encryption layer is missing")
+		if l.integrity == nil {
+			s.addProblem("the integrity layer is missing")
+		}
 	} else {
 		encrypts = s.sound(l.describeCrypt)
 	}
@@ -119,33 +120,6 @@ func (l *live) describeTagMemory(s *Status, device dm.Device) {
 	s.Tags, s.TagMemory = "memory", &TagMemory{taken, most}
 }
 
-// describeDevice follows the layers down to the device.
-func (l *live) describeDevice(s *Status) {
-	bottom := l.crypt
-	if l.integrity != nil {
-		bottom = l.integrity
-	}
-	s.Offset = dataSector
-	if l.data != nil && l.data.usable(s, "data") {
-		bottom = l.data
-		if linear, ok := l.data.table[0].Target.(dm.Linear); ok {
-			s.Offset = linear.Offset
-		}
-	}
-	if bottom == nil || len(bottom.deps) == 0 {
-		return
-	}
-	s.describeNumber(bottom.deps[0])
-}
-
-func (s *Status) describeNumber(number dm.Device) {
-	s.DeviceNumber = number.String()
-	if real, err := os.Readlink("/sys/dev/block/" + number.String()); err == nil {
-		s.Device = filepath.Join("/dev", filepath.Base(real))
-	}
-	s.DeviceBytes = sysfsSize(number)
-}
-
 // usable notes what keeps a layer from working.
 func (l *layer) usable(s *Status, what string) bool {
 	problem := ""
@@ -154,7 +128,7 @@ func (l *layer) usable(s *Status, what string) bool {
 		problem = "has no live table"
 	case l.info.Suspended:
 		problem = "is suspended"
-	case len(l.table) > 1:
+	case len(l.table) > 1 && what != "data":
 		problem = "has more than one table line"
 	default:
 		return true
@@ -181,18 +155,4 @@ func keyLocation(live dm.Crypt) string {
 		return "dm-crypt"
 	}
 	return "keyring"
-}
-
-// sysfsSize returns the size of a device in bytes, 0 where the kernel does not
-// say.
-func sysfsSize(number dm.Device) uint64 {
-	text, err := os.ReadFile("/sys/dev/block/" + number.String() + "/size")
-	if err != nil {
-		return 0
-	}
-	var sectors uint64
-	if _, err := fmt.Sscan(string(text), &sectors); err != nil {
-		return 0
-	}
-	return sectors * sectorSize
 }

@@ -161,26 +161,27 @@ func freeName(control *dm.Control, name string) (string, error) {
 			return "", err
 		}
 		taken, err := nameTaken(control, candidate)
-		if err != nil || !taken {
+		if err != nil || taken == "" {
 			return candidate, err
 		}
 		if name != "" {
-			return "", refuse(ErrBusy, "choose another name, or trusted-store close "+name, "a mapping named %s exists", name)
+			return "", refuse(ErrBusy, "choose another name, or trusted-store close "+name, "a mapping named %s exists", taken)
 		}
 	}
 }
 
-func nameTaken(control *dm.Control, name string) (bool, error) {
+// nameTaken returns the mapping that has the name of one of the store's, or "".
+func nameTaken(control *dm.Control, name string) (string, error) {
 	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + unfinishedSuffix} {
 		_, err := control.Info(n)
 		switch {
 		case err == nil:
-			return true, nil
+			return n, nil
 		case !errors.Is(err, dm.ErrNotFound):
-			return false, err
+			return "", err
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 const (

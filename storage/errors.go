@@ -73,6 +73,9 @@ func (e *Error) cause() error {
 	if errors.Is(e.Err, dm.ErrNotSupported) && errors.As(e.Err, &op) {
 		return op.Err
 	}
+	if errors.Is(e.Err, loop.ErrNotSupported) {
+		return loop.ErrNotSupported
+	}
 	return withoutName(e.Err, e.What)
 }
 
@@ -121,7 +124,7 @@ func failure(op, what, step string, err error) error {
 	switch {
 	case errors.As(err, &reason):
 		e.Hint = reason.hint
-	case errors.Is(err, dm.ErrNotSupported):
+	case errors.Is(err, dm.ErrNotSupported), errors.Is(err, loop.ErrNotSupported):
 		e.Hint = "load the module, or use a kernel that has it"
 	}
 	return e

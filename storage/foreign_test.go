@@ -61,7 +61,7 @@ func TestStatusBesideOtherMappings(t *testing.T) {
 		{"encrypted_disk_OTHER", "", "0 8 zero\n8 8 error"},
 		{"an odd\nname \x1b[2J", "", "0 8 zero"},
 		{"..x", "odd uuid \xff", "0 8 error"},
-		{s.Name() + "_data", "", "0 8 zero"},
+		{alone.Name() + "_data", "", "0 8 zero"},
 		{alone.Name() + "_dif", "LVM-" + id, "0 8 zero"},
 		{"backup_dif", "CRYPT-INTEGRITY-backup_dif", "0 8 zero"},
 		{"old", "CRYPT-LUKS1-" + id + "-old", "0 8 zero"},
@@ -105,9 +105,9 @@ func TestStatusBesideOtherMappings(t *testing.T) {
 		require.ErrorIs(t, storage.Close(t.Context(), name), storage.ErrInvalid, name)
 	}
 	require.ErrorIs(t, storage.Close(t.Context(), "backup"), storage.ErrNotFound, "backup_dif is integritysetup's")
-	require.NoError(t, alone.Close())
-	require.NoError(t, s.Close(), "the mapping of another program with a name like ours stays")
-	tool(t, "dmsetup", "info", s.Name()+"_data", alone.Name()+"_dif", "backup_dif", "encrypted_disk_OTHER")
+	require.NoError(t, alone.Close(), "mappings of other programs with names like ours stay")
+	require.NoError(t, s.Close())
+	tool(t, "dmsetup", "info", alone.Name()+"_data", alone.Name()+"_dif", "backup_dif", "encrypted_disk_OTHER")
 }
 
 // What other tools open, beside a store of ours.

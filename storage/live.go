@@ -15,14 +15,13 @@ import (
 )
 
 // The kernel's UUIDs of the mappings begin like this; the volume's UUID without
-// dashes follows, then the name. All but the last are libcryptsetup's, which is how
-// its tools and ours know each other's mappings: since 2.8 its integrity layers are
-// named like the third, and it knows both.
+// dashes follows, then the name. They are libcryptsetup's, which is how its tools
+// and ours know each other's mappings: its integrity layers are named like the
+// second, since 2.8 like the third, as all of ours below the first.
 const (
 	cryptPrefix     = "CRYPT-LUKS2-"
 	integrityPrefix = "CRYPT-INTEGRITY-"
 	subdevPrefix    = "CRYPT-SUBDEV-"
-	dataPrefix      = "TRUSTED-STORE-"
 )
 
 // layerKind is how the mappings of one layer are told from other programs'.
@@ -34,7 +33,7 @@ type layerKind struct {
 var (
 	cryptLayer     = layerKind{"", []string{cryptPrefix}}
 	integrityLayer = layerKind{integritySuffix, []string{integrityPrefix, subdevPrefix}}
-	dataLayer      = layerKind{dataSuffix, []string{dataPrefix}}
+	dataLayer      = layerKind{dataSuffix, []string{subdevPrefix}}
 )
 
 // volume returns the UUID of the volume that a mapping is this layer of. One
@@ -58,7 +57,7 @@ type live struct {
 	name      string
 	crypt     *layer   // nil: not there
 	integrity *layer   // nil: not there, as in a volume without integrity
-	data      *layer   // nil: not there, as in a volume with its tags on the device
+	data      *layer   // nil: not there, as in a volume without integrity, or that cryptsetup opened
 	mark      *dm.Info // nil: not there, as in a store that is whole
 }
 

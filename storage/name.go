@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"strings"
 
+	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
@@ -14,9 +15,8 @@ const NamePrefix = "encrypted_disk_"
 // cryptsetup names it.
 const integritySuffix = "_dif"
 
-// dataSuffix ends the name of the mapping below the integrity layer, where the
-// tags are not on the device.
-const dataSuffix = "_data"
+// dataSuffix ends the name of the mapping below the integrity layer's.
+const dataSuffix = integrity.BelowSuffix
 
 // randomName returns "encrypted_disk_" and five random letters or digits.
 func randomName() string {
@@ -27,7 +27,7 @@ func randomName() string {
 // 128 bytes at most, is CRYPT-INTEGRITY-, 32 digits, a dash and the layer's name.
 const maxName = 128 - len(integrityPrefix) - 32 - 1 - len(integritySuffix)
 
-// checkName accepts what is a good name for both mappings.
+// checkName accepts what is a good name for all mappings.
 func checkName(name string) error {
 	err := dm.ValidName(name)
 	if err == nil && (strings.HasPrefix(name, "-") || len(name) > maxName) {

@@ -13,7 +13,8 @@ import (
 // key, and mounts it. It never formats: a device without a header that is inside
 // the profile is refused with [ErrHeaderRejected].
 //
-// The header is read once, and only those bytes are acted on. Nothing is written
+// Header and integrity superblock are read once, and only those bytes are acted on:
+// the kernel gets the superblock from memory. Nothing is written
 // to the device before the key is proven right: after [ErrWrongKey], a rejected
 // header or a busy device it is byte for byte as it was. After any failure
 // nothing that was made is left.
@@ -134,6 +135,6 @@ func (o *opening) readSuperblock(ctx context.Context) (err error) {
 }
 
 func (o *opening) reactivateIntegrity(ctx context.Context) error {
-	o.mode, o.sectors = integrity.Journaled, o.layout.ProvidedSectors
+	o.sectors = o.layout.ProvidedSectors
 	return o.activateIntegrity(ctx, integrity.Activate)
 }

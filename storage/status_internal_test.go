@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,8 @@ func TestLayerOfAMapping(t *testing.T) {
 		"CRYPT-LUKS2-" + id + "-renamed":     "crypt",
 		"CRYPT-INTEGRITY-" + id + "-x_dif":   "integrity",
 		"CRYPT-SUBDEV-" + id + "-x_dif":      "integrity",
-		"TRUSTED-STORE-" + id + "-x_data":    "data",
+		"CRYPT-SUBDEV-" + id + "-x_data":     "data",
+		"CRYPT-SUBDEV-" + id + "-x-overlay":  "",
 		"CRYPT-LUKS1-" + id + "-x":           "",
 		"CRYPT-PLAIN-x":                      "",
 		"CRYPT-INTEGRITY-x_dif":              "", // integritysetup's
@@ -52,7 +54,7 @@ func TestLayerOfAMapping(t *testing.T) {
 	} {
 		got := ""
 		for name, layer := range map[string]layerKind{"crypt": cryptLayer, "integrity": integrityLayer, "data": dataLayer} {
-			if volume, ours := layer.volume(dm.Info{UUID: uuid}); ours {
+			if volume, ours := layer.volume(dm.Info{UUID: uuid}); ours && strings.HasSuffix(uuid, layer.suffix) {
 				got = name
 				require.Equal(t, "01234567-89ab-cdef-0123-456789abcdef", volume.String())
 			}

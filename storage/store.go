@@ -41,7 +41,7 @@ func (s *Store) UUID() uuid.UUID { return s.id }
 func (s *Store) Status(ctx context.Context) (*Status, error) { return StatusOf(ctx, s.name) }
 
 // Close stops growing in the background, which takes no longer than one step of
-// [Grow], unmounts the store and removes both mappings and the key in the kernel, as the function [Close] does. It may be called more than once; after a
+// [Grow], unmounts the store and removes its mappings and the key in the kernel, as the function [Close] does. It may be called more than once; after a
 // failure, such as [ErrBusy] while a file is open, it grows on, and Close may be tried again. A store
 // that somebody else closed already is closed.
 func (s *Store) Close() error {

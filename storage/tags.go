@@ -142,7 +142,8 @@ func swapIsActive() bool {
 
 // planSeparate lays the volume out with its tags in memory.
 func (c *creation) planSeparate() error {
-	b, err := c.opts.Tags.budget(c.dev.sectors() - c.opts.Header.dataSector())
+	c.dataStart = c.opts.Header.dataSector()
+	b, err := c.opts.Tags.budget(c.dev.sectors() - c.dataStart)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -150,7 +149,7 @@ func (l *live) unfinishedOn() (dm.Device, error) {
 	if err != nil {
 		return dm.Device{}, err
 	}
-	if bottom := l.bottom(); bottom != nil && len(bottom.deps) > 0 && !slices.Contains(bottom.deps, device) {
+	if below, known := l.device(); known && below != device {
 		return dm.Device{}, refuse(ErrBusy, hint, "its mappings are not on device %v, as the mark of whoever made them says", device)
 	}
 	return device, nil
@@ -170,14 +169,12 @@ func (l *live) describeMark(s *Status) {
 	}
 }
 
-// bottom returns the lowest layer.
-func (l *live) bottom() *layer {
-	for _, layer := range []*layer{l.data, l.integrity, l.crypt} {
-		if layer != nil {
-			return layer
-		}
-	}
-	return nil
+// device returns the device below the lowest layer, as far as the kernel tells.
+func (l *live) device() (dm.Device, bool) {
+	var s Status
+	l.describeDevice(&s)
+	number, err := dm.ParseDevice(s.DeviceNumber)
+	return number, err == nil
 }
 
 // mounted reports whether this mount namespace sees a mount of it.
@@ -214,8 +211,8 @@ func dropLock(dev *blockdev.Device) {
 // markClosing marks a store of which several mappings are about to go, unless it is
 // in use: then it may stay. ours is false when there is nothing to take back.
 func (l *live) markClosing(control *dm.Control) (ours bool, err error) {
-	bottom := l.bottom()
-	if l.mark != nil || bottom == l.crypt || len(bottom.deps) == 0 {
+	device, known := l.device()
+	if l.mark != nil || !known || len(l.layers()) < 2 {
 		return false, nil
 	}
 	if l.crypt != nil {
@@ -223,7 +220,7 @@ func (l *live) markClosing(control *dm.Control) (ours bool, err error) {
 			return false, nil
 		}
 	}
-	err = mark(control, l.name, bottom.deps[0])
+	err = mark(control, l.name, device)
 	if errors.Is(err, dm.ErrExists) { // somebody else closes it, too
 		return false, nil
 	}

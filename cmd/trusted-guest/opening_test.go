@@ -27,7 +27,8 @@ func kills() int {
 func TestKilledWhileOpening(t *testing.T) {
 	kernel(t)
 	slow := storagetest.NewFaulty(t, storagetest.Disk(t, 64<<20))
-	slow.Set(t, storagetest.Fault{Kind: storagetest.Slow, Delay: 5 * time.Millisecond})
+	answers := storagetest.Fault{Kind: storagetest.Slow, Delay: 5 * time.Millisecond}
+	slow.Set(t, answers)
 	socket, dir := newSocket(t), filepath.Join(t.TempDir(), "store")
 	key := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(key, []byte("a key of thirty-two bytes or more"), 0o600))
@@ -46,9 +47,17 @@ func TestKilledWhileOpening(t *testing.T) {
 	for i := range kills() {
 		p.unmount(t, dir)
 		client := cdh.NewSecureMountServiceClient(p.client(t))
+		if i == 0 { // for certain in the middle: the kernel reads what is behind the integrity superblock
+			slow.Set(t, storagetest.Fault{Offset: 16<<20 + 4096, Kind: storagetest.Slow, Delay: storagetest.UntilSet})
+		}
 		go func() { _, _ = client.SecureMount(context.Background(), req) }()
-		time.Sleep(took * time.Duration(i+1) / time.Duration(kills()+1))
+		if i == 0 {
+			slow.AwaitHeld(t)
+		} else {
+			time.Sleep(took * time.Duration(i+1) / time.Duration(kills()+1))
+		}
 		require.NoError(t, p.Process.Kill())
+		slow.Set(t, answers)
 		require.Equal(t, -1, p.end())
 		list, err := storage.List(t.Context())
 		require.NoError(t, err)

@@ -14,7 +14,7 @@ func (a *app) close() *cobra.Command {
 	return &cobra.Command{
 		Use:   "close NAME|DIR",
 		Short: "Unmount, remove the mappings and forget the key",
-		Long: `Unmount the store, remove both mappings and with them the key in the kernel.
+		Long: `Unmount the store, remove its mappings and with them the key in the kernel.
 Closing what is closed already is no error. Also closes what cryptsetup opened,
 and what a killed process left.`,
 		Example: "  trusted-store close " + storage.DefaultMountPoint,

@@ -39,6 +39,20 @@ func TestKernelWithoutAFeature(t *testing.T) {
 	runs(t, exitDone, "close", "one")
 }
 
+// Loop devices hold what the device must not: without them there is no store.
+func TestKernelWithoutLoopDevices(t *testing.T) {
+	kernel(t)
+	disks := filepath.SplitList(os.Getenv("TRUSTED_STORE_DISKS"))
+	if storagetest.Bed() != "uml" || len(disks) == 0 {
+		t.Skip("as above, with a disk that is no loop device: go tool guest -disk 1G")
+	}
+	takeOut(t, "loop")
+	p := runs(t, exitNotSupported, "create", disks[0], "--force", "--name", "one", "--mount", "none")
+	require.Equal(t, "trusted-store: create: "+disks[0]+": format integrity layer: kernel has no loop devices "+
+		"(CONFIG_BLK_DEV_LOOP, module loop)\nhint: load the module, or use a kernel that has it\n", p.stderr.String())
+	require.Empty(t, liveStores(t))
+}
+
 // takeOut removes a module until the test ends.
 func takeOut(t *testing.T, name string) {
 	t.Helper()

@@ -35,10 +35,10 @@ func (p place) elsewhere() bool { return p.arch != "" && p.arch != runtime.GOARC
 // of the tests.
 var notAsked = []string{
 	// Ends of processes, and what a person sees of them.
-	"TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
+	"TestInterruptedCreateAtAnyMoment", "TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
 	"TestKilledCreateIsCleanedUp", "TestKilledPull", "TestKilledService", "TestKilledWhileOpening", "TestProgressBar",
 	// Images of containers, from registries and by snapshotters.
-	"TestHostileImages", "TestPull", "TestStoreFillsUp",
+	"TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle", "TestPull", "TestStoreFillsUp", "TestTextOfARegistry",
 	"TestSnapshotterEndsInAnOverlay", "TestSnapshotterHandsOver", "TestSnapshotterMisconfigured",
 	// Loads, and devices of terabytes.
 	"TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
@@ -53,7 +53,7 @@ var notAsked = []string{
 // architecture.
 var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
-	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestKernelIsAnsweredDifferently",
+	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
 	"TestOneGrower", "TestVerifyWhileInUse",
 }
 

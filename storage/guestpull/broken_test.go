@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,55 +74,95 @@ func TestStoreFillsUp(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A pull that is given up at any moment leaves nothing.
-func TestInterruptedPull(t *testing.T) {
-	kernel(t)
-	name := sixMiB(t, newRegistry(t, t.TempDir()))
-	store := newTmpfs(t, "size=64m")
-	images := guestpull.New(store, guestpull.Options{})
-	began := time.Now()
-	_, err := images.Pull(t.Context(), name, guestpull.PullOptions{})
-	require.NoError(t, err)
-	took := time.Since(began)
-	interrupted := 0
-	for i := range 8 {
-		require.NoError(t, images.Prune(t.Context()))
-		require.NoError(t, os.Remove(filepath.Join(store, "images.json")))
-		ctx, cancel := context.WithTimeoutCause(t.Context(), took*time.Duration(i)/8, context.Canceled)
-		bundle := newBundle(t, images)
-		_, err := images.Pull(ctx, name, guestpull.PullOptions{Bundle: bundle})
-		cancel()
-		if err == nil { // it was faster than usual
-			require.NoError(t, images.Release(t.Context(), bundle))
-			continue
+// holds lets the registry answer the nth request from now on, counted from 0, with half
+// of what it has, and no more; then held is closed.
+func (reg *testRegistry) holds(t *testing.T, nth int32) (held chan struct{}) {
+	held = make(chan struct{})
+	var n atomic.Int32
+	reg.answers(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || n.Add(1)-1 != nth {
+			return false
 		}
-		interrupted++
-		require.ErrorIs(t, err, context.Canceled)
-		nothingLeft(t, store)
-		require.NoError(t, images.Prune(t.Context()))
-	}
-	require.Greater(t, interrupted, 3)
+		whole := httptest.NewRecorder()
+		reg.served.ServeHTTP(whole, r)
+		body := whole.Body.Bytes()
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2]) // the pull is what is tested
+		w.(http.Flusher).Flush()
+		close(held)
+		select {
+		case <-r.Context().Done():
+		case <-t.Context().Done():
+		}
+		return true
+	})
+	return held
 }
 
-// One pull that is given up does not take the layers of another with it.
+// A pull that is given up in the middle of any of its requests leaves nothing.
+func TestInterruptedPull(t *testing.T) {
+	kernel(t)
+	reg := newRegistry(t, t.TempDir())
+	name := sixMiB(t, reg)
+	store := newTmpfs(t, "size=64m")
+	images := guestpull.New(store, guestpull.Options{})
+	for i := range int32(8) { // a manifest, a config, six layers
+		held := reg.holds(t, i)
+		ctx, cancel := context.WithCancel(t.Context())
+		gaveUp := make(chan error, 1)
+		go func() {
+			_, err := images.Pull(ctx, name, guestpull.PullOptions{Bundle: newBundle(t, images)})
+			gaveUp <- err
+		}()
+		awaits(t, held, gaveUp)
+		cancel()
+		require.ErrorIs(t, <-gaveUp, context.Canceled, "request %d", i)
+		nothingLeft(t, store)
+		require.NoError(t, images.Prune(t.Context()))
+		require.NoError(t, os.Remove(filepath.Join(store, "images.json")))
+	}
+}
+
+// awaits waits for what a pull has to come to.
+func awaits(t *testing.T, held chan struct{}, ended chan error) {
+	t.Helper()
+	select {
+	case <-held:
+	case err := <-ended:
+		require.FailNow(t, "the pull ended before", "%v", err)
+	}
+}
+
+// One pull that is given up in the middle of a layer does not take the layers of
+// another with it.
 func TestInterruptedPullOfTwo(t *testing.T) {
 	kernel(t)
 	reg := newRegistry(t, t.TempDir())
 	name := sixMiB(t, reg)
 	store := newTmpfs(t, "size=64m")
 	images := guestpull.New(store, guestpull.Options{})
-	for i := range 3 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*60+5)*time.Millisecond)
-		gaveUp := make(chan error)
+	for i := range int32(6) {
+		held := reg.holds(t, 2+i)
+		ctx, cancel := context.WithCancel(t.Context())
+		gaveUp, pulled := make(chan error, 1), make(chan error, 1)
+		var image *guestpull.Image
 		go func() {
 			_, err := images.Pull(ctx, name, guestpull.PullOptions{})
 			gaveUp <- err
 		}()
-		time.Sleep(2 * time.Millisecond)
-		image, err := images.Pull(t.Context(), name, guestpull.PullOptions{})
-		require.NoError(t, err)
-		t.Log(<-gaveUp)
+		awaits(t, held, gaveUp)
+		before := reg.manifestsAsked()
+		go func() {
+			var err error
+			image, err = images.Pull(t.Context(), name, guestpull.PullOptions{})
+			pulled <- err
+		}()
+		for reg.manifestsAsked() == before { // it counts on the first one's layers, or is about to
+			time.Sleep(time.Millisecond)
+		}
 		cancel()
+		require.ErrorIs(t, <-gaveUp, context.Canceled)
+		require.NoError(t, <-pulled)
 		for _, l := range image.Layers {
 			files, err := filepath.Glob(filepath.Join(store, "layers", fmt.Sprint(l.Dir), "*", "*", "*"))
 			require.NoError(t, err)
@@ -126,6 +170,18 @@ func TestInterruptedPullOfTwo(t *testing.T) {
 		}
 		require.NoError(t, images.Prune(t.Context()))
 	}
+}
+
+// manifestsAsked is how often a registry was asked for a manifest.
+func (reg *testRegistry) manifestsAsked() (n int) {
+	reg.mu.Lock()
+	defer reg.mu.Unlock()
+	for path, times := range reg.asked {
+		if strings.Contains(path, "/manifests/") {
+			n += times
+		}
+	}
+	return n
 }
 
 func TestArguments(t *testing.T) {

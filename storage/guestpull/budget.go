@@ -17,7 +17,7 @@ const (
 	// freeImplied and freeSteps are for names through directories without entries
 	// and through symbolic links. They are paid for with bytes of the archive.
 	freeImplied, impliedBytes = 4096, 512
-	freeSteps, stepBytes      = 65_536, 8
+	freeSteps, stepBytes      = 32_768, 32
 	// maxSparse is what sparse files may hold, holes included: a hole costs no
 	// byte of the archive, and time.
 	maxSparse = 4 << 30

@@ -31,83 +31,83 @@ func archived(write func(r *rawArchive)) []byte {
 // greedy are layers that want more than the 1 MiB that they are allowed, or than
 // what they bring is worth.
 var greedy = map[string]struct {
-	layer []byte
+	write func(r *rawArchive)
 	kind  error
 	says  string
 }{
-	"a sparse file": {archived(func(r *rawArchive) { r.sparse("f", 64*mib) }), guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 64 MiB or more"},
-	"sparse files": {archived(func(r *rawArchive) {
+	"a sparse file": {func(r *rawArchive) { r.sparse("f", 64*mib) }, guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 64 MiB or more"},
+	"sparse files": {func(r *rawArchive) {
 		for i := range 64 {
 			r.sparse(fmt.Sprint(i), 600<<10)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 1.2 MiB or more"},
-	"a sparse file in the old form": {archived(func(r *rawArchive) { r.oldSparse("f", 64*mib) }), guestpull.ErrNoRoom, "64 MiB or more"},
-	"one name again and again": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 1.2 MiB or more"},
+	"a sparse file in the old form": {func(r *rawArchive) { r.oldSparse("f", 64*mib) }, guestpull.ErrNoRoom, "64 MiB or more"},
+	"one name again and again": {func(r *rawArchive) {
 		for range 300 {
 			r.entry(tar.TypeReg, "f", 4096, make([]byte, 4096))
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"directories": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"directories": {func(r *rawArchive) {
 		for i := range 300 {
 			r.entry(tar.TypeDir, fmt.Sprint(i), 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"one directory, again and again": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"one directory, again and again": {func(r *rawArchive) {
 		for range 300 {
 			r.entry(tar.TypeDir, "d", 0, nil)
 			r.entry(tar.TypeReg, ".wh.d", 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"directories on the way": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"directories on the way": {func(r *rawArchive) {
 		for i := range 30 {
 			r.entry(tar.TypeReg, fmt.Sprint(i, strings.Repeat("/d", 20)), 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"files of one byte": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"files of one byte": {func(r *rawArchive) {
 		for i := range 300 {
 			r.entry(tar.TypeReg, fmt.Sprint(i), 1, []byte("x"))
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"attributes": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"attributes": {func(r *rawArchive) {
 		for i := range 300 {
 			r.pax("SCHILY.xattr.user.x", strings.Repeat("x", 300))
 			r.entry(tar.TypeReg, fmt.Sprint(i), 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"symbolic links": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"symbolic links": {func(r *rawArchive) {
 		for i := range 300 {
 			r.pax("linkpath", strings.Repeat("t", 100))
 			r.entry(tar.TypeSymlink, fmt.Sprint(i), 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB"},
-	"entries": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB"},
+	"entries": {func(r *rawArchive) {
 		for range 67_000 {
 			r.entry(tar.TypeReg, "f", 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
-	"headers": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
+	"headers": {func(r *rawArchive) {
 		for range 40 {
 			r.pax("comment", strings.Repeat("c", 900<<10))
 			r.entry(tar.TypeReg, "f", 0, nil)
 		}
-	}), guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
-	"headers of no entry": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
+	"headers of no entry": {func(r *rawArchive) {
 		for range 40 {
 			r.pax("comment", strings.Repeat("c", 900<<10))
 		}
-	}), guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
-	"long names of no entry": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
+	"long names of no entry": {func(r *rawArchive) {
 		for range 40 {
 			r.entry(tar.TypeGNULongName, "l", 900<<10, bytes.Repeat([]byte("n"), 900<<10))
 		}
-	}), guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
-	"contents of what has none": {archived(func(r *rawArchive) {
+	}, guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
+	"contents of what has none": {func(r *rawArchive) {
 		r.entry(tar.TypeReg, ".wh.f", 20*mib, make([]byte, 20*mib))
-	}), guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 20 MiB or more"},
-	"an end without end":      {make([]byte, 20*mib), guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
-	"a size of 2^60":          {archived(func(r *rawArchive) { r.entry(tar.TypeReg, "f", 1<<60, nil) }), guestpull.ErrNoRoom, "1.0 EiB or more"},
-	"a size of 2^63-1":        {archived(func(r *rawArchive) { r.entry(tar.TypeReg, "f", 1<<63-1, nil) }), guestpull.ErrNoRoom, "EiB or more"},
-	"a sparse size of 2^63-1": {archived(func(r *rawArchive) { r.sparse("f", 1<<63-1) }), guestpull.ErrNoRoom, "EiB or more"},
+	}, guestpull.ErrNoRoom, "more than the 1.0 MiB that it may take: 20 MiB or more"},
+	"an end without end":      {func(r *rawArchive) { r.Write(make([]byte, 20*mib)) }, guestpull.ErrNoRoom, "17 MiB of headers that it may take"},
+	"a size of 2^60":          {func(r *rawArchive) { r.entry(tar.TypeReg, "f", 1<<60, nil) }, guestpull.ErrNoRoom, "1.0 EiB or more"},
+	"a size of 2^63-1":        {func(r *rawArchive) { r.entry(tar.TypeReg, "f", 1<<63-1, nil) }, guestpull.ErrNoRoom, "EiB or more"},
+	"a sparse size of 2^63-1": {func(r *rawArchive) { r.sparse("f", 1<<63-1) }, guestpull.ErrNoRoom, "EiB or more"},
 }
 
 // oldSparse adds a sparse file as GNU tar once wrote them.
@@ -134,7 +134,7 @@ func TestBudgets(t *testing.T) {
 	for name, g := range greedy {
 		for _, kind := range []string{"gzip", "zstd"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				image := pushSqueezed(t, newRegistry(t, t.TempDir()), kind, g.layer)
+				image := pushSqueezed(t, newRegistry(t, t.TempDir()), kind, archived(g.write))
 				began := cpuTime(t)
 				_, err := guestpull.New(store, guestpull.Options{MaxBytes: mib}).Pull(t.Context(), image, guestpull.PullOptions{})
 				t.Log(err)

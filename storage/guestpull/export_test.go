@@ -89,3 +89,27 @@ func ParseDocument(text []byte) (isList bool, err error) {
 	d, err := parseDocument(text)
 	return err == nil && d.isList, err
 }
+
+// Counted is what a pull read and made, whether it is still there or not.
+type Counted struct{ Read, Entries int64 }
+
+// PullCounting is Pull, and says what it took.
+func (im *Images) PullCounting(ctx context.Context, name string) (*Image, Counted, error) {
+	p := &pull{im: im, name: name}
+	p.opts.setDefaults()
+	image, err := p.run(ctx)
+	var c Counted
+	if p.budgets != nil {
+		c = Counted{p.budgets.archives.Load(), int64(p.budgets.entries.used.Load())}
+	}
+	return image, c, failure("pull", name, p.step, p.interrupted(ctx, err))
+}
+
+// ParseConfig is what a config tells of the layers.
+func ParseConfig(text []byte) ([]digest.Digest, error) {
+	c, err := parseConfig(text)
+	if err != nil {
+		return nil, err
+	}
+	return c.diffIDs()
+}

@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(pullerVariable); dir != "" {
 		puller(dir)
 	}
+	if dir := os.Getenv(campaignVariable); dir != "" {
+		campaigner(dir)
+	}
 	if err := trustAuthority(); err != nil {
 		panic(err)
 	}

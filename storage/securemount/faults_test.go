@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -227,70 +226,70 @@ func TestOneMountPointAtOnce(t *testing.T) {
 	require.Len(t, list, 1)
 }
 
-// A client that hangs up, or whose time is over, at any moment leaves nothing, or
-// a store that is whole; the next one gets its store.
+// A client that hangs up, or whose time is over, while the service waits for the disk
+// leaves nothing, or a store that is whole; the next one gets its store.
 func TestClientHangsUp(t *testing.T) {
 	s := serve(t, Options{})
 	host := storagetest.NewFaulty(t, storagetest.Disk(t, small))
 	dir := newDir(t)
 	req := request(t, host.Path(), dir)
-	answers := s.mountUpTo(t, host, req, math.MaxInt, false)
-	s.unmountStore(t, dir)
 	whole := 0
-	for i := range 10 {
-		moment := answers * i / 10
-		s.mountUpTo(t, host, req, moment, i%2 == 0)
+	places := []storagetest.Fault{{Length: 16 << 20}, {Offset: 16 << 20, Length: 4096}, {Offset: 16<<20 + 4096}}
+	for i := range 2 * len(places) {
+		place := places[i/2]
+		place.Kind, place.Delay = storagetest.Slow, storagetest.UntilSet
+		host.Set(t, place)
+		giveUp := s.begin(t, req, i%2 == 0)
+		host.AwaitHeld(t)
+		giveUp()
+		host.Set(t)
 		s.settle(t)
 		list, err := storage.List(t.Context())
 		require.NoError(t, err)
 		for _, live := range list {
-			require.Equal(t, storage.StateMounted, live.State, "after %d answers of %d", moment, answers)
+			require.Equal(t, storage.StateMounted, live.State, "%+v", place)
 			require.Empty(t, live.Problems)
 			whole++
 		}
-		if i%4 == 3 || len(list) > 0 {
-			s.do(t, req)
-			s.unmountStore(t, dir)
-		}
+		s.do(t, req)
+		s.unmountStore(t, dir)
 	}
-	t.Logf("of 10 requests given up within %d answers of the disk, %d were whole", answers, whole)
-	require.Less(t, whole, 10)
+	t.Logf("of %d requests given up, %d were whole", 2*len(places), whole)
+	require.Less(t, whole, 2*len(places))
 }
 
-// mountUpTo makes a request and gives it up when the disk has answered so many times,
-// by closing the connection or by ending its context. It returns how many times the
-// disk did before the reply.
-func (s *service) mountUpTo(t *testing.T, host *storagetest.Faulty, req *cdh.SecureMountRequest, answers int, hangUp bool) (n int) {
+// begin makes a request and returns what gives it up: closing the connection, which
+// the service has noticed then, or ending the context.
+func (s *service) begin(t *testing.T, req *cdh.SecureMountRequest, hangUp bool) (giveUp func()) {
 	t.Helper()
-	host.Hold(t)
+	before := s.connections(t)
 	client := dial(t, s.socket)
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	replied := make(chan struct{})
 	go func() {
 		defer close(replied)
 		_, _ = cdh.NewSecureMountServiceClient(client).SecureMount(ctx, req)
 	}()
-	over := func() bool {
-		select {
-		case <-replied:
-			return true
-		default:
-			return false
+	return func() {
+		if hangUp {
+			require.NoError(t, client.Close())
+		} else {
+			cancel()
+		}
+		<-replied
+		cancel()
+		for hangUp && s.connections(t) > before {
+			time.Sleep(time.Millisecond)
 		}
 	}
-	for host.HeldBefore(t, over) && n < answers {
-		host.Hold(t)
-		n++
-	}
-	if hangUp {
-		require.NoError(t, client.Close())
-	} else {
-		cancel()
-	}
-	host.Set(t)
-	<-replied
-	return n
+}
+
+// connections are those that the service has, and its listener.
+func (s *service) connections(t *testing.T) int {
+	t.Helper()
+	sockets, err := os.ReadFile("/proc/net/unix")
+	require.NoError(t, err)
+	return strings.Count(string(sockets), " "+s.socket+"\n")
 }
 
 // settle waits until no request is under way.

@@ -25,6 +25,10 @@ const (
 	// Replaced reads and writes the same place of the disk Fault.With: a host
 	// that answers differently from now on.
 	Replaced
+	// Forged reads the same place of the disk Fault.With, says that writes were
+	// done and does not do them: a host that has its own there, whatever the
+	// guest writes.
+	Forged
 )
 
 // Fault is one thing that goes wrong in one region of a disk.
@@ -114,7 +118,7 @@ func (f *Faulty) table(t testing.TB, faults []Fault) dm.Table {
 func (f *Faulty) target(t testing.TB, fault Fault) func(start uint64) dm.Target {
 	t.Helper()
 	other := f.disk
-	if fault.Kind == Replaced {
+	if fault.Kind == Replaced || fault.Kind == Forged {
 		other = numberOf(t, fault.With)
 	}
 	return func(start uint64) dm.Target {
@@ -127,6 +131,8 @@ func (f *Faulty) target(t testing.TB, fault Fault) func(start uint64) dm.Target 
 			return dm.Delay{Device: f.disk, Offset: start, Milliseconds: uint(fault.Delay.Milliseconds())}
 		case Replaced:
 			return dm.Linear{Device: other, Offset: start}
+		case Forged:
+			return dm.Flakey{Device: other, Offset: start, Down: 1, Mode: dm.FlakeyDropWrites}
 		}
 		return dm.Error{}
 	}

@@ -58,6 +58,11 @@ func TestFaults(t *testing.T) {
 	faulty.Set(t, at5(storagetest.Replaced))
 	require.Equal(t, filled('x'), storagetest.ReadBlock(t, faulty.Path(), 5))
 
+	faulty.Set(t, at5(storagetest.Forged))
+	require.NoError(t, writeErr(5))
+	require.Equal(t, filled('x'), storagetest.ReadBlock(t, faulty.Path(), 5))
+	require.Equal(t, filled('x'), storagetest.ReadBlock(t, other, 5))
+
 	faulty.Set(t, storagetest.Fault{Offset: 6 * block})
 	require.NoError(t, readErr(5))
 	require.ErrorIs(t, readErr(200), unix.EIO)

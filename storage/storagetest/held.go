@@ -13,8 +13,7 @@ const UntilSet = 24 * time.Hour
 
 const heldWait = time.Minute
 
-// Hold answers what is held back, and holds back every request that follows, until
-// [Faulty.Set].
+// Hold holds every request back from now on, until [Faulty.Set].
 func (f *Faulty) Hold(t testing.TB) {
 	t.Helper()
 	f.Set(t, Fault{Kind: Slow, Delay: UntilSet})
@@ -23,23 +22,11 @@ func (f *Faulty) Hold(t testing.TB) {
 // AwaitHeld waits until a [Slow] fault holds a request back.
 func (f *Faulty) AwaitHeld(t testing.TB) {
 	t.Helper()
-	f.HeldBefore(t, func() bool { return false })
-}
-
-// HeldBefore waits until a [Slow] fault holds a request back, or over says that none
-// will come, and returns which it was. With [Faulty.Hold] it goes through all that
-// something does on a disk.
-func (f *Faulty) HeldBefore(t testing.TB, over func() bool) bool {
-	t.Helper()
 	for end := time.Now().Add(heldWait); f.held(t) == 0; time.Sleep(time.Millisecond) {
-		if over() {
-			return false
-		}
 		if time.Now().After(end) {
 			t.Fatalf("no request came to %s within %v", f.Path(), heldWait)
 		}
 	}
-	return true
 }
 
 // held counts the requests that are held back. A delay reports numbers of them: of
