@@ -18,7 +18,7 @@ export GOEXPERIMENT = runtimesecret
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio protobuf-compiler
+PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio groff-base protobuf-compiler
 
 # Debian packages of the programs that the demo shows a store with, and its kernel.
 DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
@@ -39,10 +39,10 @@ KERNEL_TESTS = $(shell grep -rlE --include='*_test.go' '\bKernel\W(t|b|tb)\b' . 
 CPUS_TESTS   = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z0-9_]*CPUs' . | xargs -r -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-go setup build generate test kernels demo demo-minimal bench soak fuzz lint shell clean
+.PHONY: help check-go setup build share install install-files release release-check generate protocols diagram api test kernels demo demo-minimal bench soak fuzz lint shell clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check-go:
 	@.ci/check-go $(GO)
@@ -61,16 +61,63 @@ setup: check-go ## install what the tests need and is missing (Debian packages, 
 # from git archive.
 VCS        = $(shell git status --porcelain >/dev/null 2>&1 && echo -buildvcs=auto)
 
-BUILD      = $(STATIC) build $(VCS) -trimpath -ldflags '-s -w' -o bin/
+# Where build puts programs, and install finds them.
+BIN        = bin
+BUILD      = $(STATIC) build $(VCS) -trimpath -ldflags '-s -w' -o $(BIN)/
 
 build: check-go ## bin/trusted-store and bin/trusted-guest, static
 	$(BUILD) ./cmd/trusted-store ./cmd/trusted-guest
+
+# What is built has the date of the commit, which git archive writes down, so that it
+# is the same each time.
+DATE       = $(or $(SOURCE_DATE_EPOCH),$(shell awk '$$2 ~ /^[0-9]+$$/ {print $$2; ok=1} END {exit !ok}' internal/cli/archive.txt || git log -1 --format=%ct 2>/dev/null || date +%s))
+
+# Manual pages and completion, from the same tree of verbs as --help, and documents.
+SHARE      = bin/share
+DOC        = $(SHARE)/doc/trusted-store
+
+share: check-go
+	rm -rf $(SHARE)
+	mkdir -p $(DOC)
+	GOARCH= $(STATIC) test -count=1 -run '^TestReference$$' ./cmd/trusted-store ./cmd/trusted-guest -share $(abspath $(SHARE)) -date $(DATE)
+	gzip -n -9 $(SHARE)/man/man8/*
+	GOARCH= $(STATIC) run ./internal/release -licences $(DOC)/copyright
+	cp README.md CHANGELOG.md SECURITY.md $(DOC)/
+
+PREFIX     = /usr/local
+UNITDIR    = $(PREFIX)/lib/systemd/system
+
+install: build share install-files ## programs, unit, manual pages, completion, licences; DESTDIR= and PREFIX=/usr/local say where to
+
+install-files:
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(UNITDIR)'
+	install -m 755 $(BIN)/trusted-store $(BIN)/trusted-guest '$(DESTDIR)$(PREFIX)/bin'
+	sed 's|=/usr/bin/|=$(PREFIX)/bin/|' cmd/trusted-guest/trusted-guest.service >'$(DESTDIR)$(UNITDIR)/trusted-guest.service'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/trusted-guest.service'
+	cd $(SHARE) && find . -type f -exec install -D -m 644 {} '$(DESTDIR)$(PREFIX)/share/{}' ';'
+
+release: check-go ## dist/: archives, .deb, .rpm, container image, SBOMs and checksums of the tag that is checked out
+	GO='$(GO)' .ci/release dist
+
+release-check: check-go ## that a release is the same when built twice, and installs and goes on Debian 12 and 13: as root
+	GO='$(GO)' .ci/release-check
 
 # A test does the same elsewhere, with OUT, and compares.
 OUT       ?= .
 PROTOS     = storage/protocol/cdh/cdh.proto storage/protocol/stores/stores.proto
 
-generate: check-go ## the Go code of the ttrpc protocols, from their .proto files
+generate: check-go protocols ## what is made from other files: pages of the commands, JSON schemas, plots, code of the ttrpc protocols
+	$(STATIC) test -count=1 -run '^Test(Reference|Schemas)$$' ./cmd/trusted-store ./cmd/trusted-guest -reference
+	$(STATIC) run ./internal/bench -render
+
+# Needs graphviz; the picture is committed.
+diagram:
+	dot -Tsvg docs/how-it-works.dot -o docs/how-it-works.svg
+
+api: check-go ## what of the API differs from the last tag, by apidiff; fails when something is gone
+	GO='$(GO)' .ci/api
+
+protocols: check-go
 	protoc --plugin="$$($(GO) tool -n protoc-gen-go)" --plugin="$$($(GO) tool -n protoc-gen-go-ttrpc)" \
 		--go_out=$(OUT) --go_opt=paths=source_relative --go-ttrpc_out=$(OUT) --go-ttrpc_opt=paths=source_relative $(PROTOS)
 
@@ -127,8 +174,7 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 	$(GO) tool go-errorlint ./...
 	@# ineffassign: a value that is overwritten before it is read.
 	$(GO) tool ineffassign ./...
-	@# misspell: documents are read more often than they are written.
-	$(GO) tool misspell -error -source text README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
+	@# misspell: what people read. Documents are checked by the tests of this directory.
 	git ls-files '*.go' | xargs $(GO) tool misspell -error
 	@# What is published about modules that ship was read for these versions.
 	.ci/advisories $(GO)
@@ -136,7 +182,10 @@ lint: check-go ## gofmt, vet and the analysers that go.mod pins
 shell: build ## a shell in a guest, with trusted-store in its PATH and a 56 GiB disk
 	@.ci/install $(DEMO_PACKAGES) e2fsprogs
 	@$(GUEST) setup uml-newest cryptsetup-newest
+	@echo 'shell: root in a guest of its own; $$TRUSTED_STORE_DISKS is its raw disk of 56 GiB. A store on it:'
+	@echo 'shell:   trusted-store create $$TRUSTED_STORE_DISKS --mount /tmp/store && df -h /tmp/store'
+	@echo 'shell: cryptsetup, cryptsetup-newest, dmsetup and e2fsck are there, too. "exit" ends the guest, with all that is in it.'
 	@PATH="$(CURDIR)/bin:$$PATH" $(GUEST) -bed uml -disk 56G -i
 
 clean: ## remove what was built here; the guests' cache stays
-	rm -rf bin
+	rm -rf bin dist

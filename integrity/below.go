@@ -29,7 +29,9 @@ const (
 // "x_dif".
 func Below(name string) string { return strings.TrimSuffix(name, layerSuffix) + BelowSuffix }
 
-func deviceUUID(volume uuid.UUID, name string) string {
+// BelowUUID returns the kernel's UUID of a mapping of that name that belongs to a
+// volume, below its uppermost one: the one by which cryptsetup knows it.
+func BelowUUID(volume uuid.UUID, name string) string {
 	return subdevPrefix + strings.ReplaceAll(volume.String(), "-", "") + "-" + name
 }
 
@@ -40,7 +42,7 @@ func (m Mapping) activateBelow(ctx context.Context, metadata *memory) error {
 	}
 	name := Below(m.Name)
 	return kernelDisagrees(dm.Activate(ctx, dm.Activation{
-		Name: name, UUID: deviceUUID(m.UUID, name), Below: m.Device, Table: table,
+		Name: name, UUID: BelowUUID(m.UUID, name), Below: m.Device, Table: table,
 		Load: func(c *dm.Control) error { return c.Load(name, table, dm.LoadOptions{ReadOnly: m.ReadOnly}) },
 	}))
 }
@@ -75,6 +77,11 @@ func (m Mapping) tableBelow(metadata *memory) (dm.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.tableOver(device, number), nil
+}
+
+// tableOver is the table of a layout that is not separate.
+func (m Mapping) tableOver(device, memory dm.Device) dm.Table {
 	start := m.Layout.Offset
 	end := start + m.sectorsInMemory()
 	var table dm.Table
@@ -82,9 +89,9 @@ func (m Mapping) tableBelow(metadata *memory) (dm.Table, error) {
 		table = append(table, dm.Line{Length: start, Target: dm.Linear{Device: device}})
 	}
 	return append(table,
-		dm.Line{Start: start, Length: end - start, Target: dm.Linear{Device: number}},
+		dm.Line{Start: start, Length: end - start, Target: dm.Linear{Device: memory}},
 		dm.Line{Start: end, Length: m.Layout.DeviceSectors - end, Target: dm.Linear{Device: device, Offset: end}},
-	), nil
+	)
 }
 
 // sectorsInMemory is how many sectors from the superblock on are in memory, of a

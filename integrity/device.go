@@ -55,14 +55,26 @@ func (m Mapping) leaveSuperblock() error {
 	if m.Layout.Separate {
 		return nil
 	}
-	flags := os.O_RDWR
+	flags := 0
 	if !m.Ephemeral {
-		flags |= unix.O_DSYNC
+		flags = unix.O_DSYNC
 	}
-	return withPage(m.Device, flags, func(f *os.File, page []byte) error {
-		copy(page, m.Layout.Superblock().Bytes())
-		if _, err := f.WriteAt(page, int64(m.Layout.Offset*sectorSize)); err != nil {
-			return fmt.Errorf("write the superblock at sector %d: %w", m.Layout.Offset, err)
+	return writeSuperblock(m.Device, m.Layout, flags)
+}
+
+// WriteSuperblock writes the superblock of a layout to its device, and returns when
+// it is there for good. It is for a layer on a device that was enlarged, once the
+// kernel has the new size. All that the superblock says is within one sector of 512
+// bytes, so a device that is cut off has the old one or the new one.
+func WriteSuperblock(device *os.File, l Layout) error {
+	return opError("write", device.Name(), writeSuperblock(device, l, unix.O_DSYNC))
+}
+
+func writeSuperblock(device *os.File, l Layout, flags int) error {
+	return withPage(device, os.O_RDWR|flags, func(f *os.File, page []byte) error {
+		copy(page, l.Superblock().Bytes())
+		if _, err := f.WriteAt(page, int64(l.Offset*sectorSize)); err != nil {
+			return fmt.Errorf("write the superblock at sector %d: %w", l.Offset, err)
 		}
 		return nil
 	})

@@ -15,8 +15,8 @@
 // It lies on a device that the host can change, and the kernel believes it: a
 // zeroed one makes the kernel format anew, a shrunk one would shrink the volume,
 // others stop the kernel. Therefore this package computes what a superblock must be,
-// from the size of the device and the choice of the journal; [Read] compares every
-// byte of 4096. And the kernel never reads the device's: below a layer's mapping,
+// from a size that the device may have had and the choice of the journal; [Read]
+// compares every byte of 4096, and plans for the size that it has now. And the kernel never reads the device's: below a layer's mapping,
 // "x_dif", is another one, "x_data" ([Below]), of the device but for the superblock,
 // which comes from memory of this machine. Format lets the kernel make it there,
 // compares what came of it, and writes it to the device for the next Read.
@@ -32,6 +32,13 @@
 // A journal that is to survive is on the device, and nothing authenticates it: the
 // host decides what is replayed. dm-crypt finds all but old blocks with their old
 // tags. That of an ephemeral layer ([Mapping].Ephemeral) is in memory as well.
+//
+// # Larger devices
+//
+// Where things are follows from the journal, which is fixed when the layer is
+// formatted: on a larger device [Layout.Resize] keeps all in its place. [Activate]
+// takes the new space, [Resize] does for a live layer, and [WriteSuperblock] notes
+// it on the device. The new blocks are unreadable until they are written.
 //
 // # Tags in memory
 //

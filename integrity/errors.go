@@ -20,6 +20,9 @@ var (
 	// ErrKernelDisagrees: the kernel made something else of the device than was
 	// asked for. It was removed again.
 	ErrKernelDisagrees = errors.New("the kernel's integrity mapping is not the one asked for")
+	// ErrShrunk: the device is smaller than its superblock needs. The error is a
+	// [*ShrunkError].
+	ErrShrunk = errors.New("device shrank")
 	// ErrInvalid: an argument that no device could satisfy.
 	ErrInvalid = errors.New("invalid argument")
 

@@ -31,6 +31,7 @@ func TestReadRefusesHostileSuperblocks(t *testing.T) {
 	}
 }
 
+// A layout is for one size.
 func TestDeviceOfAnotherSizeIsRefused(t *testing.T) {
 	storagetest.Kernel(t, "integrity")
 	file := storagetest.SparseFile(t, 64<<20)
@@ -43,8 +44,15 @@ func TestDeviceOfAnotherSizeIsRefused(t *testing.T) {
 	grown := storagetest.Attach(t, file, storagetest.DiskOptions{})
 	m.Device = open(t, grown, os.O_RDWR)
 	require.ErrorIs(t, integrity.Activate(t.Context(), m), integrity.ErrSizeChanged)
-	_, err := integrity.Read(m.Device, offset)
+	layout, err := integrity.Read(m.Device, offset)
+	require.NoError(t, err)
+	require.Greater(t, layout.ProvidedSectors, m.Layout.ProvidedSectors)
+
+	require.NoError(t, os.Truncate(file, 63<<20))
+	shrunk := open(t, storagetest.Attach(t, file, storagetest.DiskOptions{}), os.O_RDWR)
+	_, err = integrity.Read(shrunk, offset)
 	requireRule(t, err, integrity.RuleProvided)
+	require.ErrorIs(t, err, integrity.ErrShrunk)
 }
 
 func TestFormatFailsCleanly(t *testing.T) {

@@ -23,6 +23,9 @@ const (
 	defaultJournalLog = 7      // 1/128 of the device
 )
 
+// maxSections is the largest default journal.
+const maxSections = maxDefaultJournal / JournalSection
+
 // String returns "default" or "minimal".
 func (j Journal) String() string {
 	switch j {

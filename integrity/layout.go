@@ -31,18 +31,19 @@ const maxDeviceSectors = 1<<63/sectorSize - 1
 // sectors of 512 bytes; positions count from the start of the device, Offset
 // included.
 type Layout struct {
-	DeviceSectors   uint64  // size of the whole device that holds the data
+	DeviceSectors   uint64  // size of the whole device that holds the data, in whole blocks
 	Separate        bool    // all but the data is on a device of its own
 	Offset          uint64  // of the superblock
 	Journal         Journal // what was asked for
-	JournalSections uint32
-	JournalSectors  uint64 // size of the journal
-	InitialSectors  uint64 // superblock and journal: the first tags are at Offset + InitialSectors
-	ProvidedSectors uint64 // size of the data, a multiple of 8: the length of the mapping
+	JournalSections uint32  // fixed when the layer is formatted, however large the device becomes
+	JournalSectors  uint64  // size of the journal
+	InitialSectors  uint64  // superblock and journal: the first tags are at Offset + InitialSectors
+	ProvidedSectors uint64  // size of the data, a multiple of 8: the length of the mapping
 }
 
 // Plan computes the layout of a device whose superblock is at sector offset (a
-// multiple of 8). A device too small for one block of data gives [ErrTooSmall].
+// multiple of 8). What is left beyond the last whole block of 4096 bytes is not used.
+// A device too small for one block of data gives [ErrTooSmall].
 //
 // The data is cut into runs of 32768 sectors, each after 256 sectors with its
 // tags; the last run is as long as the device allows.
@@ -54,7 +55,20 @@ func Plan(deviceSectors, offset uint64, j Journal) (Layout, error) {
 		return Layout{}, fmt.Errorf("%w: device of %d sectors, offset %d (want a multiple of %d)",
 			ErrInvalid, deviceSectors, offset, blockSectors)
 	}
-	sections := j.sections(deviceSectors)
+	return plan(deviceSectors, offset, j, j.sections(deviceSectors))
+}
+
+// Resize plans the layout of the same layer on a device that has another size by
+// now: the journal, and every block and tag of before, are where they were.
+func (l Layout) Resize(deviceSectors uint64) (Layout, error) {
+	if l.Separate || deviceSectors > maxDeviceSectors {
+		return Layout{}, fmt.Errorf("%w: device of %d sectors; tags beside the data: %t", ErrInvalid, deviceSectors, !l.Separate)
+	}
+	return plan(deviceSectors, l.Offset, l.Journal, uint64(l.JournalSections))
+}
+
+func plan(deviceSectors, offset uint64, j Journal, sections uint64) (Layout, error) {
+	deviceSectors &^= blockSectors - 1
 	l := Layout{
 		DeviceSectors:   deviceSectors,
 		Offset:          offset,

@@ -126,7 +126,7 @@ func (m Mapping) activateLayer(ctx context.Context, metadata *memory) error {
 		return err
 	}
 	return kernelDisagrees(dm.Activate(ctx, dm.Activation{
-		Name: m.Name, UUID: deviceUUID(m.UUID, m.Name), Below: below, Table: table,
+		Name: m.Name, UUID: BelowUUID(m.UUID, m.Name), Below: below, Table: table,
 		Load:   func(c *dm.Control) error { return c.Load(m.Name, table, dm.LoadOptions{ReadOnly: m.ReadOnly}) },
 		Verify: func(c *dm.Control) error { return m.verify(c, metadata) },
 	}))

@@ -48,7 +48,10 @@ func (l Layout) again() (Layout, error) {
 	if l.Separate {
 		return PlanSeparate(l.DeviceSectors)
 	}
-	return Plan(l.DeviceSectors, l.Offset, l.Journal)
+	if l.JournalSections == 0 || uint64(l.JournalSections) > l.Journal.sections(l.DeviceSectors) {
+		return Plan(l.DeviceSectors, l.Offset, l.Journal)
+	}
+	return l.Resize(l.DeviceSectors)
 }
 
 func (m Mapping) check() error {
@@ -81,5 +84,5 @@ func (m Mapping) fits(size uint64) bool {
 	if m.Layout.Separate {
 		return size >= m.Layout.DeviceSectors && size-m.Layout.DeviceSectors >= m.DataStart
 	}
-	return size == m.Layout.DeviceSectors
+	return size&^(blockSectors-1) == m.Layout.DeviceSectors
 }

@@ -46,6 +46,22 @@ func (g Geometry) Growth(device uint64) Growth {
 	return Growth{Step: step, Least: least, Target: g.target(device)}
 }
 
+// Within is the size in bytes up to which a filesystem that can grow to a device of that many bytes has no more metadata
+// than budget: inode tables, and copies of the descriptors with the room that is kept for those of the whole device.
+func (g Geometry) Within(device, budget uint64) uint64 {
+	copied := min(ceilDiv(device/groupBytes, descriptorsPerBlock), maxReserved) * BlockSize
+	groups := uint64(0)
+	for used := uint64(0); groups*groupBytes < device; groups++ {
+		if used += g.tableBytes(); hasSuper(groups) {
+			used += copied
+		}
+		if used > budget {
+			break
+		}
+	}
+	return groups * groupBytes
+}
+
 // target leaves out a last group that could not hold its own metadata and a little more. It must not depend on how
 // far the filesystem has grown, so it counts a copy of all descriptors that there will be.
 func (g Geometry) target(device uint64) uint64 {

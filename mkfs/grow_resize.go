@@ -25,8 +25,9 @@ func (e *ResizeError) Error() string { return fmt.Sprintf("mkfs: grow to %d byte
 // Unwrap returns the reason.
 func (e *ResizeError) Unwrap() error { return e.Err }
 
-// resizeFS is EXT4_IOC_RESIZE_FS, _IOW('f', 16, __u64): the number of blocks (fs/ext4/ext4.h).
-const resizeFS = 0x40086610
+// resizeFS is EXT4_IOC_RESIZE_FS, _IOW('f', 16, __u64): the number of blocks (fs/ext4/ext4.h). How _IOW is written
+// differs between CPUs; FS_IOC_SETFLAGS is another.
+const resizeFS uintptr = unix.FS_IOC_SETFLAGS&^0x1fffffff | 8<<16 | 'f'<<8 | 16
 
 // Resize grows the mounted filesystem in which dir is an open directory to size bytes. The kernel writes the inode
 // tables of the new groups before it returns, if the filesystem is mounted with noinit_itable; the call cannot be

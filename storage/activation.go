@@ -64,10 +64,19 @@ func (a *activation) store(mode GrowMode) *Store {
 	if s.disk, err = a.lendKey(); err != nil {
 		a.log.Warn("only whoever writes to the store will encrypt, and not all CPUs", "store", a.name, "err", err)
 	}
-	if mode == GrowInBackground && a.mountFlags&ReadOnly == 0 {
-		s.startGrowing(a.log)
+	if mode != GrowLater && a.mountFlags&ReadOnly == 0 {
+		s.startGrowing(mode == GrowAsUsed || a.tagsInMemory(), a.log)
 	}
 	return s
+}
+
+// tagsInMemory reports whether growing takes memory.
+func (a *activation) tagsInMemory() bool {
+	inMemory, err := tagsAreInMemory(a.name)
+	if err != nil {
+		a.log.Warn("where the tags are cannot be told; the store grows at once", "store", a.name, "err", err)
+	}
+	return inMemory
 }
 
 // bytes is the size of the mapping.

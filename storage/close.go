@@ -63,7 +63,10 @@ func (l *live) is(id uuid.UUID) bool {
 	if top == nil {
 		top = l.data
 	}
-	return top.volume == id
+	if top == nil {
+		top = l.new
+	}
+	return top != nil && top.volume == id
 }
 
 func (l *live) remove(ctx context.Context, control *dm.Control) error {
@@ -78,6 +81,11 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
+	if l.new != nil {
+		if err := control.Remove(ctx, l.new.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
+			return stillOpen(l.new, err)
+		}
+	}
 	marked, err := l.markClosing(control)
 	if err != nil {
 		return err
@@ -90,10 +98,13 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return stillOpen(layer, err)
 		}
 	}
+	if err := control.RemoveStale(l.name + newSuffix); err != nil { // of a Resize that was killed
+		return err
+	}
 	return errors.Join(unmark(ctx, control, l.name), lent.release(disk))
 }
 
-// layers returns those that are there, the upper one first.
+// layers returns those of the store itself that are there, the upper one first.
 func (l *live) layers() []*layer {
 	return slices.DeleteFunc([]*layer{l.crypt, l.integrity, l.data}, func(l *layer) bool { return l == nil })
 }

@@ -13,9 +13,13 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
+// BlockSize is the unit of the encryption, the tags and the filesystem, in bytes. A
+// device has a whole number of blocks.
+const BlockSize = 4096
+
 const (
-	sectorSize = 512  // of device-mapper and the kernel
-	blockSize  = 4096 // of the encryption, the tags and the filesystem
+	sectorSize = 512 // of device-mapper and the kernel
+	blockSize  = BlockSize
 )
 
 // claimed is a device that nobody else can use. The claim keeps mounts, mappings
@@ -64,11 +68,9 @@ func (c *claimed) usable() error {
 	switch {
 	case c.ReadOnly():
 		return readOnly()
-	case c.Size()%blockSize != 0:
-		return refuse(ErrUnsuitable, "use a device of a whole number of 4096-byte blocks", "size of %d bytes is not a multiple of %d", c.Size(), blockSize)
 	case c.LogicalBlockSize() > blockSize:
 		return refuse(ErrUnsuitable, "", "its blocks have %d bytes, %d are the most that work", c.LogicalBlockSize(), blockSize)
-	case c.Size() <= cryptsetup.DataOffset:
+	case c.sectors() <= dataSector:
 		return refuse(ErrUnsuitable, "", "%d bytes are too small: the header alone takes %d", c.Size(), cryptsetup.DataOffset)
 	}
 	return nil
@@ -91,8 +93,8 @@ func (c *claimed) release() error {
 // Close drops the claim and the lock.
 func (c *claimed) Close() error { return errors.Join(c.release(), c.Device.Close()) }
 
-// sectors is the size in sectors of 512 bytes.
-func (c *claimed) sectors() uint64 { return c.Size() / sectorSize }
+// sectors is the size in sectors of 512 bytes, of the whole blocks of 4096.
+func (c *claimed) sectors() uint64 { return c.Size() / blockSize * (blockSize / sectorSize) }
 
 // explainOpen says what a name is that is no device, and tells a read-only
 // device from a missing privilege.
@@ -172,7 +174,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 
 // nameTaken returns the mapping that has the name of one of the store's, or "".
 func nameTaken(control *dm.Control, name string) (string, error) {
-	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + unfinishedSuffix} {
+	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + newSuffix, name + unfinishedSuffix} {
 		_, err := control.Info(n)
 		switch {
 		case err == nil:

@@ -21,6 +21,11 @@ const (
 	// GrowLater: nobody yet. Call [Grow] when it is time, also from another
 	// process.
 	GrowLater
+	// GrowAsUsed: as GrowInBackground, but the filesystem is grown only as it
+	// fills, with some room ahead, until Close. What an empty store takes of its
+	// device is then a few MB, however large that is: for sparse ones. Until the filesystem has filled, statfs shows a smaller one, and no
+	// file can be allocated that is larger: see [GrowOptions].AsUsed.
+	GrowAsUsed
 )
 
 // GrowOptions are what [Grow] may be told. The zero value grows to the full size.
@@ -31,10 +36,12 @@ type GrowOptions struct {
 	// Follow makes Grow wait while another process grows the store, and go on
 	// where that one stops. Without it Grow fails with [ErrBusy].
 	Follow bool
-	// AsUsed is for who grows in the background. A store with its tags in memory,
-	// which take memory for all of the filesystem, is then kept no larger than
-	// what is used and some room ahead, until it is closed or has Size. For other
-	// stores it changes nothing.
+	// AsUsed is for who grows in the background: the filesystem is then kept no
+	// larger than what is used and some room ahead, until it is closed or has
+	// Size. With tags in memory, which take memory for all of the filesystem, that
+	// room is what may be written before the kernel holds a program back, 512 MiB
+	// at the least. With tags on the device it is no more than that, and as much as
+	// is used, 256 MiB at the least, or what takes 2.5 MiB of metadata.
 	AsUsed bool
 	// Logger is as in [CreateOptions].
 	Logger *slog.Logger
@@ -51,8 +58,8 @@ type GrowOptions struct {
 // killed at any moment. One process at a time grows a store.
 //
 // It writes nothing itself: it asks the kernel for sizes that follow from the
-// size of the device, and what the kernel reads on the way Create wrote before
-// the mount. So even a filesystem that somebody else resizes at the same time
+// size of the device, and what the kernel reads on the way Create, Open or Resize
+// wrote before. So even a filesystem that somebody else resizes at the same time
 // loses nothing. Where these blocks cannot be read, growing ends with an error.
 //
 // It needs root.
@@ -81,7 +88,7 @@ func grow(ctx context.Context, mapping dm.Info, opts GrowOptions) error {
 	if g.tags, err = openTagReserve(mapping.Name); err != nil {
 		return errors.Join(err, g.node.Close())
 	}
-	g.asUsed = opts.AsUsed && g.tags != nil
+	g.asUsed = opts.AsUsed
 	g.goal = g.growth.Target
 	if opts.Size > 0 {
 		g.goal = min(opts.Size, g.goal)
@@ -145,8 +152,10 @@ func (g *grower) run(ctx context.Context) error {
 }
 
 const (
-	// usePause is how often a grower that follows the use of a filesystem looks.
-	usePause = 50 * time.Millisecond
+	// usePause is how often a grower that follows the use of a filesystem looks, and
+	// closePause the same where there is little room ahead.
+	usePause   = 50 * time.Millisecond
+	closePause = 20 * time.Millisecond
 	// memoryPause is the same when there is no memory for more.
 	memoryPause = time.Second
 )
@@ -158,7 +167,10 @@ func (g *grower) stepOrWait() (time.Duration, error) {
 		return stepPause, g.step()
 	}
 	roomy, err := g.roomy()
-	if roomy {
+	switch {
+	case roomy && g.tags == nil && g.cheap < leastLead:
+		return closePause, nil
+	case roomy:
 		return usePause, nil
 	}
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 // growing is the goroutine of a Store that grows its filesystem.
 type growing struct {
 	cancel context.CancelFunc
+	asUsed bool
 	done   chan struct{} // closed when it has ended
 	err    error         // why it ended early; to be read once done is closed
 	log    *slog.Logger
@@ -17,18 +18,18 @@ type growing struct {
 
 // startGrowing lets a goroutine grow the store. It outlives the context of the
 // call that made the store.
-func (s *Store) startGrowing(log *slog.Logger) {
+func (s *Store) startGrowing(asUsed bool, log *slog.Logger) {
 	if s.mountPoint == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &growing{cancel: cancel, done: make(chan struct{}), log: log}
+	g := &growing{cancel: cancel, asUsed: asUsed, done: make(chan struct{}), log: log}
 	s.growing.Store(g)
 	go func() {
 		defer close(g.done)
 		// On a machine with one CPU a step would keep it from whoever made the store.
 		if g.err = pause(ctx, stepPause); g.err == nil {
-			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: true, Logger: log})
+			g.err = growByName(ctx, s.name, GrowOptions{Follow: true, AsUsed: asUsed, Logger: log})
 		}
 		if g.err != nil && ctx.Err() == nil {
 			log.Warn("growing has stopped; the store can be used at the size it has", "store", s.name, "err", g.err)
@@ -60,22 +61,19 @@ func (s *Store) stopGrowing() (resume func()) {
 	<-g.done
 	return func() {
 		if g.err != nil {
-			s.startGrowing(g.log)
+			s.startGrowing(g.asUsed, g.log)
 		}
 	}
 }
 
 // Grown waits until the filesystem has its full size, ctx ends, or growing in the
 // background has failed or was stopped by Close. A store that does not grow in
-// the background, or only as it fills, because its tags are in memory, is not
-// waited for: there it returns nil at once.
+// the background, or only as it fills, is not waited for: there it returns nil at
+// once.
 func (s *Store) Grown(ctx context.Context) error {
 	g := s.growing.Load()
-	if g == nil {
+	if g == nil || g.asUsed {
 		return nil
-	}
-	if inMemory, err := tagsAreInMemory(s.name); err != nil || inMemory {
-		return failure("grow", s.name, "", err)
 	}
 	select {
 	case <-g.done:

@@ -12,9 +12,11 @@ import (
 const (
 	leastLead    = 512 << 20
 	leadFiles    = 8192      // free inodes: those of a group, with the default ratio up to 64 GiB
+	leastRoom    = 256 << 20 // the least lead where metadata takes room that others have
+	leastFiles   = 2000      // the same, of free inodes
 	leastSeed    = 384 << 20 // with tags in memory: 3 MiB of them
 	seedUnit     = 128 << 20 // a block group
-	seedMetadata = 7 << 20   // written before the store is usable
+	seedMetadata = 5 << 19   // written before the store is usable, where more than leastSeed takes it
 )
 
 // seed is the size in bytes of the filesystem that Create writes; 0 is the whole

@@ -22,7 +22,9 @@ type grower struct {
 	growth   mkfs.Growth
 	goal     uint64 // bytes
 	asUsed   bool
-	short    bool // of memory for tags, as the log says
+	cheap    uint64 // largest size on the way whose metadata is no more than seedMetadata; 0: none
+	files    uint64 // inodes to have in front of what is used; see room
+	short    bool   // of memory for tags, as the log says
 	tags     *tagReserve
 	log      *slog.Logger
 	progress func(Progress)
@@ -34,13 +36,13 @@ func newGrower(mapping dm.Info) (*grower, error) {
 		return nil, err
 	}
 	g := &grower{device: mapping.Device, node: node}
-	if err := g.plan(); err != nil {
+	if err := g.plan(mapping.Name); err != nil {
 		return nil, errors.Join(err, node.Close())
 	}
 	return g, nil
 }
 
-func (g *grower) plan() error {
+func (g *grower) plan(name string) error {
 	mounts, err := mountinfo.GetMounts(ofDevice(g.device))
 	if err != nil {
 		return err
@@ -56,6 +58,15 @@ func (g *grower) plan() error {
 		return refuse(ErrInvalid, "", "%w", err)
 	}
 	g.growth = geometry.Growth(sysfsSize(g.device))
+	below, err := readIntegrityLayer(name)
+	if below != nil && !growable(geometry) {
+		g.growth.Target = geometry.Size()
+	}
+	if err != nil {
+		return err
+	}
+	g.cheap = lastWithin(g.growth, geometry.Size(), geometry.Within(sysfsSize(g.device), seedMetadata))
+	g.files = min(leadFiles, max(leastFiles, g.cheap/seedUnit*geometry.InodesPerGroup*7/8))
 	return nil
 }
 
@@ -123,21 +134,6 @@ func (g *grower) step() error {
 		return err
 	}
 	return g.advanced(size, next)
-}
-
-// roomy reports whether the filesystem has room for what programs write before a
-// grower that follows its use looks again and has taken a step.
-func (g *grower) roomy() (bool, error) {
-	root, err := g.openRoot()
-	if err != nil {
-		return false, err
-	}
-	defer root.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
-		return false, os.NewSyscallError("fstatfs", err)
-	}
-	return st.Bfree*uint64(st.Frsize) >= lead() && st.Ffree >= leadFiles, nil
 }
 
 // overtaken reports whether the filesystem is as large as a step would have made

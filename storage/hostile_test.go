@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,8 +26,8 @@ func TestOpenRefusesSuperblocks(t *testing.T) {
 	}{
 		"zeroed":              {integrity.RuleZeroed, func(s *integrity.Superblock) { *s = integrity.Superblock{} }},
 		"no magic":            {integrity.RuleMagic, func(s *integrity.Superblock) { s.Magic[0] ^= 1 }},
-		"8 sectors":           {integrity.RuleProvided, func(s *integrity.Superblock) { s.ProvidedSectors = 8 }},
-		"one block less":      {integrity.RuleProvided, func(s *integrity.Superblock) { s.ProvidedSectors -= 8 }},
+		"0 sectors":           {integrity.RuleProvided, func(s *integrity.Superblock) { s.ProvidedSectors = 0 }},
+		"one sector less":     {integrity.RuleProvided, func(s *integrity.Superblock) { s.ProvidedSectors-- }},
 		"one block more":      {integrity.RuleProvided, func(s *integrity.Superblock) { s.ProvidedSectors += 8 }},
 		"larger journal":      {integrity.RuleJournal, func(s *integrity.Superblock) { s.JournalSections++ }},
 		"no journal":          {integrity.RuleJournal, func(s *integrity.Superblock) { s.JournalSections = 0 }},
@@ -60,4 +61,27 @@ func TestOpenRefusesSuperblocks(t *testing.T) {
 	}
 	storagetest.WriteBlock(t, disk, superblockOffset/4096, block)
 	open(t, disk, longKey, storage.OpenOptions{})
+}
+
+// A superblock that says less than the device has is one of before the device was
+// enlarged. Nobody makes a volume smaller by it.
+func TestSmallerSuperblockMakesNoSmallerVolume(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, smallVolume)
+	persistent(t, disk, longKey, "kept", storage.CreateOptions{})
+	good := storagetest.ReadBlock(t, disk, superblockOffset/4096)
+	s, err := integrity.ParseSuperblock(good)
+	require.NoError(t, err)
+	full := s.ProvidedSectors
+	for _, provided := range []uint64{8, full - 8} {
+		s.ProvidedSectors = provided
+		storagetest.WriteBlock(t, disk, superblockOffset/4096, s.Bytes())
+		store := open(t, disk, longKey, storage.OpenOptions{})
+		require.Equal(t, "kept", readFile(t, filepath.Join(store.MountPoint(), "f")))
+		status, err := store.Status(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, full, status.Sectors)
+		require.Equal(t, good, storagetest.ReadBlock(t, disk, superblockOffset/4096), "put right")
+		require.NoError(t, store.Close())
+	}
 }

@@ -97,6 +97,9 @@ func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyO
 		if !slices.ContainsFunc(h.Keyslots(), func(k Keyslot) bool { return k.ID == slot }) {
 			return refuse(ErrInvalid, "", "the volume has no key slot %d", slot)
 		}
+		if len(h.Keyslots()) == 1 {
+			return refuse(ErrInvalid, "add another key first, or destroy the volume: trusted-store create "+device+" --force", "slot %d is the only one: without it nobody could open the volume again", slot)
+		}
 		if err := h.RemoveKeyslot(slot); err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ var (
 	cryptLayer     = layerKind{"", []string{cryptPrefix}}
 	integrityLayer = layerKind{integritySuffix, []string{integrityPrefix, subdevPrefix}}
 	dataLayer      = layerKind{dataSuffix, []string{subdevPrefix}}
+	newLayer       = layerKind{newSuffix, []string{subdevPrefix}}
 )
 
 // volume returns the UUID of the volume that a mapping is this layer of. One
@@ -58,6 +59,7 @@ type live struct {
 	crypt     *layer   // nil: not there
 	integrity *layer   // nil: not there, as in a volume without integrity
 	data      *layer   // nil: not there, as in a volume without integrity, or that cryptsetup opened
+	new       *layer   // nil, but while Resize is at work, or after it was killed
 	mark      *dm.Info // nil: not there, as in a store that is whole
 }
 
@@ -84,14 +86,18 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
+	extra, err := readLayer(control, name, newLayer)
+	if err != nil {
+		return nil, err
+	}
 	mark, err := readMark(control, name)
 	if err != nil {
 		return nil, err
 	}
-	if crypt == nil && integrity == nil && data == nil && mark == nil {
+	if crypt == nil && integrity == nil && data == nil && extra == nil && mark == nil {
 		return nil, noStore(control, name)
 	}
-	return &live{name, crypt, integrity, data, mark}, nil
+	return &live{name, crypt, integrity, data, extra, mark}, nil
 }
 
 // noStore says what a name is that has no layer of a store.
@@ -100,7 +106,7 @@ func noStore(control *dm.Control, name string) error {
 	if err == nil {
 		return refuse(ErrInvalid, "use the program that made it", "a mapping of another program, not a store (its UUID is %q)", info.UUID)
 	}
-	return notFound("no such store is live")
+	return notFound(control, "no such store is live")
 }
 
 // readLayer returns nil for a mapping that is not there, or no longer, and for
@@ -148,7 +154,7 @@ func storeNames(control *dm.Control) ([]string, error) {
 
 // storeName returns the name of the store that a mapping is a layer of, or "".
 func storeName(mapping dm.Info) string {
-	for _, kind := range []layerKind{cryptLayer, integrityLayer, dataLayer} {
+	for _, kind := range []layerKind{cryptLayer, integrityLayer, dataLayer, newLayer} {
 		name, found := strings.CutSuffix(mapping.Name, kind.suffix)
 		if _, ours := kind.volume(mapping); found && ours {
 			return name
@@ -181,11 +187,20 @@ func resolveName(control *dm.Control, nameOrDir string) (string, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return "", refuse(ErrInvalid, "give a store's name, or the directory where it is mounted", "%w", withoutName(err, dir))
 	}
-	return "", notFound("nothing is mounted there")
+	return "", notFound(control, "nothing is mounted there")
 }
 
-func notFound(text string) error {
-	return because(dm.ErrNotFound, ErrNotFound, "trusted-store status lists those that are", "%s", text)
+// notFound lists what is open instead: a store that was unmounted by hand is found by
+// its name only.
+func notFound(control *dm.Control, text string) error {
+	hint := "no store is open"
+	switch names, err := storeNames(control); {
+	case err != nil:
+		hint = "trusted-store status lists those that are"
+	case len(names) > 0:
+		hint = "open: " + strings.Join(names, ", ") + "; trusted-store status NAME tells about one"
+	}
+	return because(dm.ErrNotFound, ErrNotFound, hint, "%s", text)
 }
 
 // openControl opens device-mapper, which only root may.

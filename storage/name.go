@@ -18,6 +18,10 @@ const integritySuffix = "_dif"
 // dataSuffix ends the name of the mapping below the integrity layer's.
 const dataSuffix = integrity.BelowSuffix
 
+// newSuffix ends the name of the mapping through which [Resize] writes to what a live
+// store has not yet.
+const newSuffix = "_new"
+
 // randomName returns "encrypted_disk_" and five random letters or digits.
 func randomName() string {
 	return NamePrefix + rand.Text()[:5]

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
@@ -12,6 +13,9 @@ import (
 // Open opens the existing volume on the device (a path or "MAJ:MIN") with its
 // key, and mounts it. It never formats: a device without a header that is inside
 // the profile is refused with [ErrHeaderRejected].
+//
+// A device that became larger is taken whole, and the filesystem grows to it. One that
+// shrank is refused with [ErrUnsuitable], with the size that it needs and has.
 //
 // Header and integrity superblock are read once, and only those bytes are acted on:
 // the kernel gets the superblock from memory. Nothing is written
@@ -36,6 +40,7 @@ type opening struct {
 	opts   OpenOptions
 	secret *Key
 	header *cryptsetup.Header
+	grew   bool // the device is larger than its integrity superblock says
 }
 
 func newOpening(device string, key *Key, opts OpenOptions) *opening {
@@ -64,7 +69,14 @@ func (o *opening) steps() []step {
 	} else {
 		steps = append(steps, step{"mark as unfinished", o.markUnfinished})
 	}
-	steps = append(steps, step{"activate encryption", o.activateCrypt}, step{"mark as whole", o.markWhole})
+	steps = append(steps, step{"activate encryption", o.activateCrypt})
+	if o.mountPoint != NoMount {
+		steps = append(steps, step{"prepare growth", o.prepareGrowth})
+	}
+	if o.integrity != NoIntegrity {
+		steps = append(steps, step{"note the device's size", o.noteSize})
+	}
+	steps = append(steps, step{"mark as whole", o.markWhole})
 	if o.mountPoint != NoMount {
 		steps = append(steps, step{"mount", o.mount})
 	}
@@ -128,10 +140,39 @@ func (o *opening) unlock(ctx context.Context) (err error) {
 	return err
 }
 
-func (o *opening) readSuperblock(ctx context.Context) (err error) {
+// readSuperblock plans the layer for the size that the device has now.
+func (o *opening) readSuperblock(ctx context.Context) error {
+	type read struct {
+		found  integrity.Superblock
+		layout integrity.Layout
+	}
 	device := o.dev.File()
-	o.layout, err = await(ctx, silentDevice, func() (integrity.Layout, error) { return integrity.Read(device, dataSector) }, keep)
-	return err
+	r, err := await(ctx, silentDevice, func() (r read, err error) {
+		r.found, r.layout, err = integrity.ReadSuperblock(device, dataSector)
+		return r, err
+	}, keep)
+	o.layout, o.grew = r.layout, r.found.ProvidedSectors < r.layout.ProvidedSectors
+	return explainShrunk(err)
+}
+
+// explainShrunk says what helps a device that is too small for what is on it.
+func explainShrunk(err error) error {
+	if !errors.Is(err, integrity.ErrShrunk) {
+		return err
+	}
+	return because(fmt.Errorf("%w: %w", ErrHeaderRejected, err), ErrUnsuitable,
+		"give it the size that it had: nothing was touched", "%v", errors.Unwrap(err))
+}
+
+// noteSize writes the superblock of the larger device where the next Open, and
+// cryptsetup, look for it. Nobody uses anything of the new space before: a device that
+// is cut off earlier is as it was.
+func (o *opening) noteSize(context.Context) error {
+	if !o.grew {
+		return nil
+	}
+	o.log.Info("the device was enlarged", "device", o.device, "bytes", o.dev.Size())
+	return integrity.WriteSuperblock(o.dev.File(), o.layout)
 }
 
 func (o *opening) reactivateIntegrity(ctx context.Context) error {

@@ -18,7 +18,7 @@ func TestListOfUnreadableStores(t *testing.T) {
 		case "broken":
 			return nil, nil, errors.New("no memory")
 		case "gone":
-			return nil, nil, notFound("no such store is live")
+			return nil, nil, because(dm.ErrNotFound, ErrNotFound, "", "no such store is live")
 		case "taken":
 			return nil, nil, refuse(ErrInvalid, "", "a mapping of another program")
 		}

@@ -71,8 +71,20 @@ func (a *activation) markUnfinished(context.Context) error {
 	if err := withControl(func(c *dm.Control) error { return mark(c, a.name, a.dev.Number()) }); err != nil {
 		return err
 	}
-	a.undo.Push("remove the mark of "+a.name, a.removeMark)
+	a.undo.Push("remove the mark of "+a.name, a.removeLastMark)
 	return nil
+}
+
+// removeLastMark leaves the mark where a clean-up failed: whoever takes the rest away
+// takes it too.
+func (a *activation) removeLastMark(ctx context.Context) error {
+	return withControl(func(c *dm.Control) error {
+		left, err := readLive(c, a.name)
+		if err == nil && len(left.layers()) > 0 {
+			return nil
+		}
+		return unmark(ctx, c, a.name)
+	})
 }
 
 // markWhole comes when everything is there. What is taken away after a failure is

@@ -163,17 +163,7 @@ func (l *live) exchangeTable(control *dm.Control) error {
 	if (dm.Table{{Length: table[0].Length, Target: target}}).Matches(l.crypt.table) != nil {
 		return nil // has the queue already, or is another program's
 	}
-	if err := control.Load(l.name, table, dm.LoadOptions{SecureData: true}); err != nil {
-		return err
-	}
-	if err := control.Exchange(l.name); err != nil {
-		return errors.Join(err, control.Clear(l.name))
-	}
-	live, err := control.Table(l.name)
-	if err != nil {
-		return err
-	}
-	return table.Matches(live)
+	return control.Replace(l.name, table, dm.LoadOptions{SecureData: true})
 }
 
 // StartGrower calls start, which is to start a program that [Grow]s the store in

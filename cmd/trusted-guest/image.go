@@ -25,7 +25,8 @@ func (a *app) image() *cobra.Command {
 func (a *app) imageList() *cobra.Command {
 	var store string
 	c := &cobra.Command{
-		Use: "list", Short: "List the images on the store", Args: cobra.NoArgs,
+		Use: "list", Short: "List the images on the store", Args: cli.None,
+		Example: "  trusted-guest image list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			images, err := guestpull.New(store, guestpull.Options{}).List(c.Context())
 			if err != nil {
@@ -48,6 +49,7 @@ func (a *app) printImages(images []guestpull.Stored) error {
 			bytes += l.Bytes
 		}
 		fmt.Fprintf(a.out, "%s  %s  %d layers, %s\n", image.Digest, strings.Join(image.Names, " "), len(image.Layers), humanize.IBytes(uint64(bytes)))
+		a.printVerified(image.Verified)
 		for _, b := range image.Bundles {
 			fmt.Fprintf(a.out, "  in %s\n", b)
 		}
@@ -58,7 +60,8 @@ func (a *app) printImages(images []guestpull.Stored) error {
 func (a *app) imageRelease() *cobra.Command {
 	var store string
 	c := &cobra.Command{
-		Use: "release BUNDLE", Short: "Unmount the image of a bundle, and remove what was written there", Args: cli.Needs("BUNDLE"),
+		Use: "release BUNDLE", Short: "Unmount a bundle's image; remove what was written there", Args: cli.Needs("BUNDLE"),
+		Example: "  trusted-guest image release /run/kata-containers/app",
 		RunE: func(c *cobra.Command, args []string) error {
 			return guestpull.New(store, guestpull.Options{}).Release(c.Context(), args[0])
 		},
@@ -71,6 +74,7 @@ func (a *app) imageRemove() *cobra.Command {
 	var store string
 	c := &cobra.Command{
 		Use: "remove IMAGE", Short: "Remove an image, with the layers that no other has", Args: cli.Needs("IMAGE"),
+		Example: "  trusted-guest image remove registry.example/app:1",
 		RunE: func(c *cobra.Command, args []string) error {
 			return guestpull.New(store, guestpull.Options{}).Remove(c.Context(), args[0])
 		},
@@ -82,7 +86,9 @@ func (a *app) imageRemove() *cobra.Command {
 func (a *app) imagePrune() *cobra.Command {
 	var store string
 	c := &cobra.Command{
-		Use: "prune", Short: "Remove bundles that are not mounted, images that no bundle uses, and their layers", Args: cobra.NoArgs,
+		Use: "prune", Short: "Remove what no mounted bundle uses", Args: cli.None,
+		Long:    "Remove bundles that are not mounted, images that no bundle uses, and their layers.",
+		Example: "  trusted-guest image prune",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return guestpull.New(store, guestpull.Options{}).Prune(c.Context())
 		},

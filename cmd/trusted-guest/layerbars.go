@@ -15,9 +15,10 @@ import (
 
 // layerBars shows on a terminal how far the layers of a pull are: one line for
 // each as it ends, and below them one, which is cleared at the end, for those
-// under way. Elsewhere it shows nothing.
+// under way. Elsewhere it shows nothing, with -v the lines.
 type layerBars struct {
 	w       io.Writer // nil: no terminal
+	lines   io.Writer // for a line for each layer; nil: none
 	mu      sync.Mutex
 	shown   time.Time
 	pulling map[int]guestpull.Progress
@@ -27,14 +28,17 @@ const clearLine = "\r\033[K"
 
 func (a *app) layerBars() *layerBars {
 	b := &layerBars{pulling: map[int]guestpull.Progress{}}
-	if f, ok := a.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		b.w = f
+	if f, ok := a.err.(*os.File); ok && !a.quiet && term.IsTerminal(int(f.Fd())) {
+		b.w, b.lines = f, f
+	}
+	if a.verbose {
+		b.lines = a.err
 	}
 	return b
 }
 
 func (b *layerBars) report(p guestpull.Progress) {
-	if b.w == nil {
+	if b.lines == nil {
 		return
 	}
 	b.mu.Lock()
@@ -42,13 +46,14 @@ func (b *layerBars) report(p guestpull.Progress) {
 	b.pulling[p.Number] = p
 	if p.State != guestpull.LayerPulling {
 		delete(b.pulling, p.Number)
-		fmt.Fprintf(b.w, "%slayer %d of %d  %.19s  %8s  %s\n", clearLine, p.Number, p.Of, p.Digest, humanize.IBytes(uint64(p.Total)), p.State)
+		b.clear()
+		fmt.Fprintf(b.lines, "layer %d of %d  %.19s  %8s  %s\n", p.Number, p.Of, p.Digest, humanize.IBytes(uint64(p.Total)), p.State)
 	}
-	if time.Since(b.shown) < 100*time.Millisecond {
+	if b.w == nil || time.Since(b.shown) < 100*time.Millisecond {
 		return
 	}
 	b.shown = time.Now()
-	fmt.Fprint(b.w, clearLine)
+	b.clear()
 	for n := 1; n <= p.Of; n++ {
 		if l, ok := b.pulling[n]; ok {
 			fmt.Fprintf(b.w, "%d: %d %%  ", n, 100*l.Done/max(l.Total, 1))
@@ -56,7 +61,9 @@ func (b *layerBars) report(p guestpull.Progress) {
 	}
 }
 
-func (b *layerBars) end() {
+func (b *layerBars) end() { b.clear() }
+
+func (b *layerBars) clear() {
 	if b.w != nil {
 		fmt.Fprint(b.w, clearLine)
 	}

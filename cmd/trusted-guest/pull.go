@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -17,13 +16,15 @@ import (
 // The errors of guestpull that have an exit status of their own.
 func init() {
 	cli.ExitsWith(guestpull.ErrRejected, cli.ExitRejected)
+	cli.ExitsWith(guestpull.ErrBlocked, cli.ExitRejected)
+	cli.ExitsWith(guestpull.ErrUndecryptable, cli.ExitWrongKey)
 	cli.ExitsWith(guestpull.ErrNoRoom, cli.ExitUnsuitable)
 }
 
 func (a *app) pull() *cobra.Command {
 	var (
 		store string
-		opts  guestpull.Options
+		flags registryFlags
 		pull  guestpull.PullOptions
 	)
 	c := &cobra.Command{
@@ -34,18 +35,26 @@ way, and checked. With --bundle it is mounted at rootfs in that directory, with 
 writable layer on the store.
 
 Of the credentials the entry for the smallest part of the registry counts that the
-image is in. No program is run because a file names it: see --credential-helper.
+image is in. No program is run because a file names it: see --credential-helper. The
+environment's HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR count.
 
 Layers that the store has are not pulled again. When it fails or is interrupted
 nothing of it is left on the store. Statuses of its own: 3 something of the image
-is not what its digest says, or what no image may hold; 7 no room on the store.`,
+is not what its digest says, is what no image may hold, or the configuration does
+not allow it; 4 a layer is encrypted, and not with a key that this guest has; 7 no
+room on the store.`,
 		Example: `  trusted-guest pull registry.example/app:1
-  trusted-guest pull registry.example/app@sha256:… --bundle /run/kata-containers/app --auth config.json
-  trusted-guest pull registry.example/team/app:1 --auth kbs:///default/credentials/registry`,
+  trusted-guest pull registry.example/app:1 --bundle /run/kata-containers/app
+  trusted-guest pull registry.example/app:1 --auth kbs:///default/auth/app
+  trusted-guest pull registry.example/app:1 --config /run/guest/cdh.toml`,
 		Args: cli.Needs("IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			bars := a.layerBars()
-			opts.Logger, pull.Progress = cli.Logger(a.err, slog.LevelWarn), bars.report
+			pull.Progress = bars.report
+			opts, err := flags.options(c, &store, cli.Logger(a.err, cli.Level(a.verbose, a.quiet)))
+			if err != nil {
+				return err
+			}
 			image, err := guestpull.New(store, opts).Pull(c.Context(), args[0], pull)
 			bars.end()
 			if err != nil {
@@ -54,23 +63,13 @@ is not what its digest says, or what no image may hold; 7 no room on the store.`
 			return a.printPulled(image)
 		},
 	}
-	flags := c.Flags()
 	addStoreFlag(c, &store)
-	flags.StringVar(&pull.Bundle, "bundle", "", "mount it at rootfs in `DIR`")
-	flags.StringVar(&opts.Platform, "platform", "", "`OS/ARCH[/VARIANT]` (default linux on this machine's CPU)")
-	addRegistryFlags(c, &opts)
-	flags.StringVar(&opts.KeyService, "upstream", securemount.DefaultSocket, "`PATH` of the socket where credentials kbs://… are asked for")
-	flags.Uint64Var(&opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more `BYTES` (default what the store can hold)")
+	c.Flags().StringVar(&pull.Bundle, "bundle", "", "mount it at rootfs in `DIR`")
+	c.Flags().StringVar(&flags.opts.Platform, "platform", "", "`OS/ARCH[/VARIANT]` (default linux on this machine's CPU)")
+	flags.add(c)
+	c.Flags().StringVar(&flags.opts.KeyService, "upstream", securemount.DefaultSocket, "`PATH` of the socket where resources kbs://… are asked for")
+	c.Flags().Uint64Var(&flags.opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more `BYTES` (default what the store can hold)")
 	return c
-}
-
-// addRegistryFlags are those of verbs that speak to a registry.
-func addRegistryFlags(c *cobra.Command, opts *guestpull.Options) {
-	flags := c.Flags()
-	flags.StringVar(&opts.AuthFile, "auth", "", "docker config or containers' auth.json `FILE` with credentials, or a resource kbs:///… of the guest's key service")
-	flags.StringArrayVar(&opts.CredentialHelpers, "credential-helper", nil, "run docker-credential-`NAME` where that file names it; may be given more than once")
-	flags.BoolVar(&opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
-	flags.DurationVar(&opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
 }
 
 func addStoreFlag(c *cobra.Command, store *string) {
@@ -91,10 +90,21 @@ func (a *app) printPulled(image *guestpull.Image) error {
 	}
 	fmt.Fprintf(a.out, "%s\n  digest:  %s\n  layers:  %d, of which %d were pulled\n  files:   %s\n",
 		image.Name, image.Digest, len(image.Layers), pulled, humanize.IBytes(uint64(bytes)))
+	a.printVerified(image.Verified)
 	if image.RootFS != "" {
 		fmt.Fprintf(a.out, "  mounted: %s\n", image.RootFS)
 	}
 	return nil
+}
+
+func (a *app) printVerified(all []guestpull.Verified) {
+	for _, v := range all {
+		fmt.Fprintf(a.out, "  policy:  %s, scope %s", v.Requirement, v.Scope)
+		if v.Key != "" {
+			fmt.Fprintf(a.out, ": key %s, %s", v.Key, v.Name)
+		}
+		fmt.Fprintln(a.out)
+	}
 }
 
 func (a *app) encode(v any) error {

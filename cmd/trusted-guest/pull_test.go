@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/trusted-store/trusted-store/storage/guestpull"
 	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
+	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
@@ -54,6 +56,34 @@ func TestMountAndPull(t *testing.T) {
 	files, err := os.ReadDir(filepath.Join(bundle, "rootfs"))
 	require.NoError(t, err)
 	require.Len(t, files, 3, "one in each layer")
-	require.NoError(t, guestpull.New(dir, guestpull.Options{}).Release(t.Context(), bundle))
+	second := filepath.Join(t.TempDir(), "second")
+	require.Equal(t, digest, pullTold(t, p, image, second))
+	for _, b := range []string{bundle, second} {
+		require.NoError(t, guestpull.New(dir, guestpull.Options{}).Release(t.Context(), b))
+	}
 	p.unmount(t, dir)
+}
+
+// pullTold pulls as who is told how far it is, and returns the digest.
+func pullTold(t *testing.T, p *process, image, bundle string) (digest string) {
+	t.Helper()
+	client, err := stores.Dial(t.Context(), p.socket)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, client.Close()) }()
+	events, err := client.PullImage(t.Context(), &stores.PullImageRequest{Image: image, Bundle: bundle})
+	require.NoError(t, err)
+	layers := map[uint32]bool{}
+	for {
+		e, err := events.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		if digest = e.Digest; digest == "" {
+			layers[e.Layer] = e.Done == e.Total
+		}
+	}
+	require.Equal(t, map[uint32]bool{1: true, 2: true, 3: true}, layers)
+	require.DirExists(t, filepath.Join(bundle, "rootfs"))
+	return digest
 }

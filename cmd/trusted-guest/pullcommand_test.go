@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -55,10 +56,16 @@ func (t tamperer) Write(b []byte) (int, error) {
 	return t.ResponseWriter.Write(changed)
 }
 
-// guestCommand runs one command line in this process.
+// guestCommand runs one command line in this process. What it prints as JSON fits its
+// schema, or the status is -1.
 func guestCommand(ctx context.Context, args ...string) (status int, out, errOut string) {
 	var o, e bytes.Buffer
 	status = run(ctx, args, &o, &e)
+	if slices.Contains(args, "--json") && o.Len() > 0 {
+		if err := outputs.Check(commandTree(), args, o.Bytes()); err != nil {
+			return -1, o.String(), err.Error()
+		}
+	}
 	return status, o.String(), e.String()
 }
 
@@ -101,6 +108,8 @@ func TestPullCommand(t *testing.T) {
 	status, out, _ = guestCommand(t.Context(), "image", "list", "--store", store)
 	require.Equal(t, cli.ExitDone, status)
 	require.Regexp(t, `^sha256:\S+  \S+/app:1  3 layers, 293 KiB\n  in `+bundle+`\n$`, out)
+	status, _, text = guestCommand(t.Context(), "image", "list", "--store", store, "--json")
+	require.Equal(t, cli.ExitDone, status, text)
 	for _, args := range [][]string{{"release", bundle}, {"release", bundle}, {"remove", image}, {"prune"}} {
 		status, _, text = guestCommand(t.Context(), append(append([]string{"image"}, args...), "--store", store)...)
 		require.Equal(t, cli.ExitDone, status, text)

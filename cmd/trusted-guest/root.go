@@ -16,6 +16,8 @@ untrusted host encrypted, authenticated, mounted filesystems.`
 type app struct {
 	out, err io.Writer
 	json     bool
+	verbose  bool
+	quiet    bool
 }
 
 // run runs one command line and returns the exit status.
@@ -26,7 +28,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 func (a *app) root() *cobra.Command {
 	root := cli.Root("trusted-guest", "Trusted storage for the agent of a confidential guest", long, a.out, a.err)
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON, and logs as JSON lines")
-	root.AddCommand(a.serve(), a.pull(), a.image())
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "print results as JSON, and logs as JSON lines")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log each step")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings")
+	cli.AddGroup(root, "For the guest's agent", a.serve())
+	cli.AddGroup(root, "By hand", a.pull(), a.image())
 	return root
 }

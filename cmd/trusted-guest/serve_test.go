@@ -235,6 +235,10 @@ func TestMemoryOfTheService(t *testing.T) {
 		require.NoError(t, p.mount(t, req))
 		p.unmount(t, dir)
 	}
+	passedOn := &cdh.UnsealSecretInput{Secret: []byte("sealed.a.b.c")}
+	got, err := cdh.NewSealedSecretServiceClient(p.client(t)).UnsealSecret(t.Context(), passedOn)
+	require.NoError(t, err)
+	require.Equal(t, key, string(got.Plaintext))
 	require.True(t, inMemory(t, p.Process.Pid, []byte("kbs:///default/key/1")), "the search finds what is there")
 	for _, part := range []string{key[:16], key[16:32], key[len(key)-12:]} {
 		require.False(t, inMemory(t, p.Process.Pid, []byte(part)), part)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,18 +14,23 @@ import (
 )
 
 func (a *app) close() *cobra.Command {
-	return &cobra.Command{
+	ifOpen := false
+	c := &cobra.Command{
 		Use:   "close NAME|DIR",
 		Short: "Unmount, remove the mappings and forget the key",
 		Long: `Unmount the store, remove its mappings and with them the key in the kernel.
-Closing what is closed already is no error. Also closes what cryptsetup opened,
-and what a killed process left.`,
-		Example: "  trusted-store close " + storage.DefaultMountPoint,
+Also closes what cryptsetup opened, and what a killed process left.
+
+When there is no such store, or nothing is mounted at DIR, the exit status is 1, and
+what is open is listed: it may be the store, unmounted by hand, and is closed by its
+name. With --if-open a script may close what is closed already; at a DIR that is an
+error while any store is open and not mounted.`,
+		Example: "  trusted-store close " + storage.DefaultMountPoint + "\n  trusted-store close scratch --if-open",
 		Args:    cli.Needs("NAME or DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			err := storage.Close(c.Context(), args[0])
 			closed := err == nil
-			if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			if err != nil && !(ifOpen && surelyClosed(c.Context(), args[0], err)) {
 				return err
 			}
 			if a.json {
@@ -37,6 +45,21 @@ and what a killed process left.`,
 		},
 		ValidArgsFunction: completeStores,
 	}
+	c.Flags().BoolVar(&ifOpen, "if-open", false, "do nothing, with status 0, when it is not open")
+	return c
+}
+
+// surelyClosed reports whether err says that no such store is open. A directory at
+// which nothing is mounted may be that of a store that was unmounted by hand.
+func surelyClosed(ctx context.Context, nameOrDir string, err error) bool {
+	if !errors.Is(err, storage.ErrNotFound) {
+		return false
+	}
+	if !strings.Contains(nameOrDir, "/") || strings.HasPrefix(nameOrDir, "/dev/mapper/") {
+		return true
+	}
+	list, err := storage.List(ctx)
+	return err == nil && !slices.ContainsFunc(list, func(s storage.Status) bool { return s.State != storage.StateMounted })
 }
 
 // completeStores offers the names of what is live; the shell adds directories.

@@ -16,7 +16,7 @@ func (a *app) create() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "create DEVICE",
-		Short: "Make a new volume with a filesystem, and mount it; destroys what the device holds",
+		Short: "Make a new volume and mount it; what the device held is lost",
 		Long: `Make a new volume on DEVICE (a path or MAJ:MIN), with a filesystem, and mount it.
 What the device held is destroyed.
 
@@ -33,8 +33,9 @@ With --tags memory the tags of all blocks are in this guest's memory instead of 
 the device: then an old block that the host puts back cannot be read (freshness).
 They take 32 bytes for each 4096 that the filesystem has, which grows as it fills.`,
 		Example: `  trusted-store create /dev/trusted_store
-  trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB --shrink
-  trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images`,
+  trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB
+  trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images
+  trusted-store create /dev/trusted_store --wait=8GiB`,
 		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
@@ -63,7 +64,7 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
 			if err != nil {
 				return err
 			}
-			return a.growAndPrint(c.Context(), store, common.wait)
+			return a.growAndPrint(c.Context(), store, common)
 		},
 	}
 	common.add(c)

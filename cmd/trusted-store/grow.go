@@ -15,11 +15,11 @@ func (a *app) grow() *cobra.Command {
 	var opts storage.GrowOptions
 	c := &cobra.Command{
 		Use:   "grow NAME|DIR",
-		Short: "Grow the filesystem to the whole device, while it is in use",
+		Short: "Grow the filesystem to all of its device, while in use",
 		Long: `Grow the filesystem of a live store to the whole of its device. create and open
-start this in the background, with --as-used, so it is needed only when that was
-stopped. It goes on where growing stopped, does nothing when nothing is left to
-do, and may be interrupted or killed at any moment.
+start this in the background, so it is needed only when that was stopped. It goes
+on where growing stopped, does nothing when nothing is left to do, and may be
+interrupted or killed at any moment.
 
 One process at a time grows a store: another one fails with status 6, or with
 --wait shows how far that one is, and goes on where it stops.`,
@@ -42,7 +42,7 @@ One process at a time grows a store: another one fails with status 6, or with
 		ValidArgsFunction: completeStores,
 	}
 	c.Flags().BoolVar(&opts.Follow, "wait", false, "wait while another process grows it")
-	c.Flags().BoolVar(&opts.AsUsed, "as-used", false, "with tags in memory, only as far as the filesystem fills, with some room ahead, until the store is closed")
+	c.Flags().BoolVar(&opts.AsUsed, "as-used", false, "only as far as the filesystem fills, with some room ahead, until the store is closed")
 	return c
 }
 

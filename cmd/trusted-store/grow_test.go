@@ -45,7 +45,7 @@ func growers(ts *testscript.TestScript, neg bool, args []string) {
 // to begin. They get no environment to say so.
 const growersWait = "/tmp/trusted-store-growers-wait"
 
-// mainWhenAllowed is the real main.
+// mainWhenAllowed is the main of scripts.
 func mainWhenAllowed() {
 	for slices.Equal(os.Args[:min(2, len(os.Args))], []string{"trusted-store", "grow"}) && slices.Contains(os.Args, "--as-used") {
 		if _, err := os.Stat(growersWait); err != nil {
@@ -53,7 +53,7 @@ func mainWhenAllowed() {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	main()
+	checkedMain()
 }
 
 // hold keeps growers from beginning, until they are killed; ! hold lets them.

@@ -21,14 +21,19 @@ type waitFlag struct {
 	size cli.Size // 0: the full size
 }
 
-const waitFull = "full"
+const (
+	waitFull = "full"
+	// waitSize is what --wait alone stands for: the help shows it, as --wait[=SIZE].
+	waitSize = "SIZE"
+)
 
 func (f *waitFlag) add(flags *pflag.FlagSet) {
-	flags.Var(f, "wait", "wait until the filesystem has SIZE, without =SIZE until it has the whole device")
-	flags.Lookup("wait").NoOptDefVal = waitFull
+	flags.Var(f, "wait", "wait until the filesystem has SIZE, as in --wait=8GiB, or all of the device")
+	flags.Lookup("wait").NoOptDefVal = waitSize
 }
 
-func (f *waitFlag) Type() string { return "SIZE" }
+// Type is empty: the help shows what NoOptDefVal is.
+func (f *waitFlag) Type() string { return "" }
 func (f *waitFlag) String() string {
 	switch {
 	case !f.set:
@@ -41,7 +46,7 @@ func (f *waitFlag) String() string {
 
 func (f *waitFlag) Set(text string) error {
 	f.set = true
-	if text == waitFull {
+	if text == waitFull || text == waitSize {
 		return nil
 	}
 	return f.size.Set(text)
@@ -49,7 +54,8 @@ func (f *waitFlag) Set(text string) error {
 
 // growAndPrint lets a store that was just made usable grow, in this process as far
 // as --wait asks for and the rest in one of its own, and prints its status.
-func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitFlag) error {
+func (a *app) growAndPrint(ctx context.Context, store *storage.Store, common storeFlags) error {
+	wait := common.wait
 	if wait.set && store.MountPoint() != "" {
 		opts := storage.GrowOptions{Size: uint64(wait.size), Follow: true}
 		if err := a.growNow(ctx, store.Name(), opts); err != nil {
@@ -68,7 +74,7 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 		}
 	default:
 		// Its lock, by which Status knows it, may take it a moment.
-		if s.Growth.Grower, err = growDetached(store); err != nil {
+		if s.Growth.Grower, err = growDetached(store, bool(common.asUsed) || s.TagMemory != nil); err != nil {
 			a.logger().Warn("the store is usable, but does not grow; start trusted-store grow "+store.Name(), "err", err)
 		}
 	}
@@ -78,7 +84,7 @@ func (a *app) growAndPrint(ctx context.Context, store *storage.Store, wait waitF
 // growDetached starts this program again as "grow NAME", in a session of its own
 // and with nothing of this process open, so that it outlives this one, its
 // terminal, and whoever reads its output. It returns the number of the process.
-func growDetached(store *storage.Store) (pid int, err error) {
+func growDetached(store *storage.Store, asUsed bool) (pid int, err error) {
 	// The child must not keep what was handed to this process, such as the
 	// other end of a pipe or the descriptor of a key.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -87,7 +93,7 @@ func growDetached(store *storage.Store) (pid int, err error) {
 		}
 	}
 	c := exec.Command("/proc/self/exe")
-	c.Args = []string{"trusted-store", "grow", store.Name(), "--as-used"}
+	c.Args = []string{"trusted-store", "grow", store.Name(), "--as-used=" + strconv.FormatBool(asUsed)}
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = store.StartGrower(func(env []string) error {

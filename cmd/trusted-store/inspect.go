@@ -16,12 +16,14 @@ func (a *app) inspect() *cobra.Command {
 	var opts storage.InspectOptions
 	c := &cobra.Command{
 		Use:   "inspect DEVICE|FILE",
-		Short: "Show the header field by field, and whether it would be accepted",
+		Short: "Show the header, and whether it would be accepted",
 		Long: `Show the LUKS2 header, and the integrity superblock where the input reaches it,
 field by field, and the profile's verdict. Every violation is named. It only
 reads, as any user who may read the input, and hands nothing to the kernel.
 
 Exit status 3 says that open would reject it, for no header, too.`,
+		Example: `  trusted-store inspect /dev/sdb
+  trusted-store inspect header.img --json`,
 		Args: cli.Needs("DEVICE or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			opts.Profile.Integrity = cryptsetup.IntegrityRule(rule)
@@ -73,6 +75,11 @@ func (a *app) writeInspection(i *storage.Inspection) error {
 	for _, v := range s.Violations {
 		fmt.Fprintf(t, "  %s\n", v)
 	}
+	whole := "accepted: header and superblock"
+	if !i.Accepted() {
+		whole = "rejected, for what is said above"
+	}
+	fmt.Fprintf(t, "\nvolume\t%s\n", whole)
 	return t.Flush()
 }
 

@@ -182,7 +182,7 @@ func TestKilledCreateIsCleanedUp(t *testing.T) {
 			require.Equal(t, "one", s.Name)
 			states[s.State]++
 		}
-		runs(t, exitDone, "close", "one")
+		runs(t, exitDone, "close", "one", "--if-open")
 		require.Empty(t, liveStores(t))
 	}
 	t.Log("killed creates that take", took, "left", states)

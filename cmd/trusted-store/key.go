@@ -23,9 +23,10 @@ func (a *app) keys() *cobra.Command {
 
 func (a *app) keyList() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list DEVICE",
-		Short: "Show the key slots",
-		Args:  cli.Needs("DEVICE"),
+		Use:     "list DEVICE",
+		Short:   "Show the key slots",
+		Example: "  trusted-store key list /dev/sdb",
+		Args:    cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			slots, err := storage.Keys(c.Context(), args[0])
 			if err != nil {
@@ -78,8 +79,9 @@ func (a *app) keyAdd() *cobra.Command {
 opens it already. The two may not both come from standard input.
 
 ` + keyKinds + pinned,
-		Example: `  trusted-store key add /dev/sdb --key file:/run/keys/volume --new-key file:/run/keys/next
-  trusted-store key add /dev/sdb --key fd:3 --new-key fd:4 --expect-header "$fingerprint" --json`,
+		Example: `  trusted-store key add /dev/sdb --key file:/run/old --new-key file:/run/new
+  get-key | trusted-store key add /dev/sdb --key file:/run/old --new-key -
+  trusted-store key add 8:16 --key fd:3 --new-key fd:4 --expect-header "$sum"`,
 		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if change.present == "" || added == "" {
@@ -127,8 +129,8 @@ func (a *app) keyRemove() *cobra.Command {
 volume can still be opened afterwards. The host may have kept the old header: a
 key that leaked is undone by a new volume only, or where every open has
 --expect-header.` + pinned,
-		Example: `  trusted-store key remove /dev/sdb 0 --key file:/run/keys/next
-  trusted-store key remove /dev/sdb 0 --key fd:3 --expect-header "$fingerprint" --json`,
+		Example: `  trusted-store key remove /dev/sdb 0 --key file:/run/new
+  trusted-store key remove /dev/sdb 0 --key fd:3 --expect-header "$sum"`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return cli.UsageErrorf(c, "DEVICE and SLOT are expected")

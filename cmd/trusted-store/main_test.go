@@ -30,8 +30,9 @@ const (
 
 var update = flag.Bool("update", false, "write what the scripts compare with anew")
 
-// Scripts and tests run this program as trusted-store, with its real main, and
-// as user-trusted-store, which is the same without root's privileges.
+// Scripts and tests run this program as trusted-store, with its real main but that
+// what it prints as JSON is held against its schema, and as user-trusted-store, which
+// is the same without root's privileges.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"trusted-store":      mainWhenAllowed,
@@ -45,7 +46,7 @@ func mainOfUser() {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		panic(err)
 	}
-	main()
+	checkedMain()
 }
 
 // Scripts that need no kernel of their own.

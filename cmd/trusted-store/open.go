@@ -15,10 +15,11 @@ func (a *app) open() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "open DEVICE",
-		Short: "Open an existing volume with its key, and mount it; never formats",
+		Short: "Open a volume with its key and mount it; never formats",
 		Long: `Open the volume on DEVICE (a path or MAJ:MIN) with its key, and mount it.
 Nothing is written before the key is proven right, and nothing is ever formatted:
-a device without a header that we accept is an error.`,
+a device without a header that we accept is an error. A device that became larger
+is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
   get-key | trusted-store open 8:16 --key -`,
 		Args: cli.Needs("DEVICE"),
@@ -47,11 +48,11 @@ a device without a header that we accept is an error.`,
 			if err != nil {
 				return err
 			}
-			return a.growAndPrint(c.Context(), store, common.wait)
+			return a.growAndPrint(c.Context(), store, common)
 		},
 	}
 	common.add(c)
 	pins.add(c)
-	c.Flags().Uint64Var(&maxMemory, "max-argon2-memory", 0, "most memory in `MIB` that a key slot may ask for (default 64)")
+	addMaxMemory(c, &maxMemory)
 	return c
 }

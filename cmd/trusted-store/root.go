@@ -36,19 +36,12 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVar(&a.json, "json", false, "print the result as JSON")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log each step with its time")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings")
-	root.AddCommand(a.create(), a.open(), a.close(), a.grow(), a.verify(), a.status(), a.inspect(), a.keys(), a.volume())
+	cli.AddGroup(root, "A store, from its device to its end", a.create(), a.open(), a.status(), a.grow(), a.resize(), a.verify(), a.close())
+	cli.AddGroup(root, "What a device holds", a.inspect(), a.keys())
+	cli.AddGroup(root, "On the host", a.volume())
 	return root
 }
 
 // logger writes what storage has to say to standard error, in the form of the
 // command's own messages.
-func (a *app) logger() *slog.Logger {
-	level := slog.LevelWarn
-	switch {
-	case a.verbose:
-		level = slog.LevelDebug
-	case a.quiet:
-		level = slog.LevelError
-	}
-	return cli.Logger(a.err, level)
-}
+func (a *app) logger() *slog.Logger { return cli.Logger(a.err, cli.Level(a.verbose, a.quiet)) }

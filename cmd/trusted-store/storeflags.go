@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/internal/cli"
 	"github.com/trusted-store/trusted-store/storage"
 )
 
@@ -19,17 +20,28 @@ type storeFlags struct {
 	key, mount, name string
 	integrity        storage.Integrity
 	wait             waitFlag
+	asUsed           cli.AsUsed
 }
 
 func (f *storeFlags) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.key, "key", "", "read the key from this `SOURCE`: file:PATH, fd:N or - (standard input); all bytes count, a newline too")
+	addKey(c, &f.key)
 	flags.StringVar(&f.mount, "mount", storage.DefaultMountPoint, "mount at this `DIR`, made when missing; none: the mapping alone, no filesystem")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
 	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
 	f.wait.add(flags)
-	complete(c, "key", "file:", "fd:", "-")
+	flags.Var(&f.asUsed, "grow", "full: at once; as-used: only as the filesystem fills, so that little of a sparse device is used; always so with tags in memory")
+	complete(c, "grow", "full", "as-used")
 	complete(c, "integrity", storage.HMACSHA256.String(), storage.NoIntegrity.String())
+}
+
+func addKey(c *cobra.Command, source *string) {
+	c.Flags().StringVar(source, "key", "", "read the key from this `SOURCE`: file:PATH, fd:N or - (standard input); all bytes count, a newline too, but for the one that ends a line typed at a terminal")
+	complete(c, "key", "file:", "fd:", "-")
+}
+
+func addMaxMemory(c *cobra.Command, mib *uint64) {
+	c.Flags().Uint64Var(mib, "max-argon2-memory", 0, "most memory in `MIB` that a key slot may ask for (default 64)")
 }
 
 // complete offers values of a flag to the shell.
@@ -56,5 +68,5 @@ func (a *app) key(ctx context.Context, source string) (*storage.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Load(ctx, a.logger())
+	return cli.ReadKey(ctx, a.err, source, func() (*storage.Key, error) { return s.Load(ctx, a.logger()) })
 }

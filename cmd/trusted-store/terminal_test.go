@@ -35,14 +35,8 @@ func TestProgressBar(t *testing.T) {
 // what came there.
 func onTerminal(t *testing.T, args ...string) string {
 	t.Helper()
-	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	require.NoError(t, err)
+	control, terminal := newTerminal(t)
 	defer control.Close()
-	number, err := unix.IoctlGetUint32(int(control.Fd()), unix.TIOCGPTN)
-	require.NoError(t, err)
-	require.NoError(t, unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0))
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	require.NoError(t, err)
 	c := exec.Command("trusted-store", args...)
 	c.Stderr = terminal
 	require.NoError(t, c.Start())
@@ -50,4 +44,17 @@ func onTerminal(t *testing.T, args ...string) string {
 	text, _ := io.ReadAll(control) // ends with EIO
 	require.NoError(t, c.Wait())
 	return string(text)
+}
+
+// newTerminal returns both ends of a terminal.
+func newTerminal(t *testing.T) (control, terminal *os.File) {
+	t.Helper()
+	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	require.NoError(t, err)
+	number, err := unix.IoctlGetUint32(int(control.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	require.NoError(t, unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0))
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	require.NoError(t, err)
+	return control, terminal
 }

@@ -15,7 +15,7 @@ func (a *app) verify() *cobra.Command {
 	var all bool
 	c := &cobra.Command{
 		Use:   "verify NAME|DIR",
-		Short: "Read everything that is stored, and report each sector that cannot be read",
+		Short: "Read all that is stored; report what cannot be read",
 		Long: `Read everything that the filesystem of a live store has in use, and report each
 run of sectors (of 512 bytes, of the mapping) that cannot be read, and the inode
 of the file that it belongs to. The store may be in use meanwhile.

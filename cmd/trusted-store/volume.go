@@ -11,7 +11,7 @@ import (
 
 func (a *app) volume() *cobra.Command {
 	c := &cobra.Command{
-		Use: "volume", Short: "Host side: make a backing file, attach it as a block device, write manifests",
+		Use: "volume", Short: "Make a file for a volume, attach it, write manifests",
 		RunE: cli.SubcommandNeeded,
 	}
 	c.AddCommand(a.volumeCreate(), a.volumeAttach(), a.volumeDetach(), a.volumeManifest())
@@ -26,6 +26,9 @@ func (a *app) volumeCreate() *cobra.Command {
 		Example: "  trusted-store volume create /var/lib/trusted.img --size 2500MiB",
 		Args:    cli.Needs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if size > storage.BlockSize {
+				size -= size % storage.BlockSize
+			}
 			if err := storage.CreateBacking(args[0], int64(size)); err != nil {
 				return err
 			}
@@ -36,7 +39,7 @@ func (a *app) volumeCreate() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().Var(&size, "size", "size of the file; 2500MiB are 2500·2^20 bytes, 2500MB are 2500·10^6")
+	c.Flags().Var(&size, "size", "size of the file, rounded down to blocks of 4096 bytes; 2500MiB are 2500·2^20 bytes, 2500MB 2500·10^6")
 	return c
 }
 
@@ -64,7 +67,9 @@ func (a *app) volumeDetach() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach DEVICE|FILE",
 		Short: "Detach the loop device; the file stays",
-		Args:  cli.Needs("DEVICE or FILE"),
+		Example: `  trusted-store volume detach /dev/loop0
+  trusted-store volume detach /var/lib/trusted.img`,
+		Args: cli.Needs("DEVICE or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := storage.DetachBacking(args[0]); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // panel is a rectangle of a plot.
@@ -19,26 +20,27 @@ func (p panel) seconds(v float64) float64 {
 
 func (p panel) column(i, n int) float64 { return p.x + (float64(i)+0.5)/float64(n)*p.width }
 
-var plottedSides = []column{{wipeSide, "cryptsetup, wiped"}, {costlySide, "cryptsetup, its KDF"}, {cheapSide, "cryptsetup, cheap KDF"},
-	{oursSide, "trusted-store"}, {taggedSide, "tags in memory"}, {floorSide, "bare ioctls"}, {rawSide, "raw disk"}}
+// plottedSides are in the order of the legend; the first is drawn last, on top.
+var plottedSides = []column{{oursSide, "trusted-store create"}, {taggedSide, "the same, tags in memory"}, {floorSide, "bare ioctls: the floor"},
+	{cheapSide, "cryptsetup, cheap KDF"}, {costlySide, "cryptsetup, its KDF"}, {wipeSide, "cryptsetup, its KDF, wiped"}, {rawSide, "raw disk"}}
 
 // plotUsable shows the time to usable over the size of the disk, in the beds in
 // which it was measured.
 func (r *results) plotUsable() string {
 	measured := slices.DeleteFunc(slices.Clone(runs), func(run run) bool { return spreadOf(r.of(run.name, "usable", oursSide, 0)).n == 0 })
-	d := newDrawing(90+480*float64(max(1, len(measured))), 500, "Seconds to a mounted filesystem (hollow: extrapolated)")
+	d := newDrawing(50+480*float64(max(1, len(measured))), 520, "From a raw disk to a mounted filesystem: seconds, on a log scale (hollow: extrapolated)")
 	for i, run := range measured {
-		p := panel{70 + 480*float64(i), 60, 400, 330}
-		d.text(p.x+p.width/2, p.y-12, "middle", "black", run.title, "")
+		p := panel{90 + 480*float64(i), 60, 390, 330}
+		d.text(p.x+p.width/2, p.y-12, "middle", ink, run.title, "")
 		d.axes(p)
-		for _, s := range plottedSides {
-			d.curve(p, r, run.name, s.side)
+		for j, s := range slices.Backward(plottedSides) {
+			d.curve(p, r, run.name, s.side, 4*(float64(j)-3))
 		}
 	}
 	for i, s := range plottedSides {
-		x, y := 40+float64(i%3)*180, 440+float64(i/3)*20
+		x, y := 60+float64(i%3)*230, 455+float64(i/3)*20
 		d.dot(x, y, colors[s.side], true)
-		d.text(x+10, y+4, "start", "black", s.title, "")
+		d.text(x+10, y+4, "start", ink, s.title, "")
 	}
 	return d.end()
 }
@@ -46,24 +48,31 @@ func (r *results) plotUsable() string {
 func (d *drawing) axes(p panel) {
 	for decade := firstDecade; decade <= lastDecade; decade++ {
 		y := p.seconds(math.Pow10(decade))
-		d.line(p.x, y, p.x+p.width, y, "#dddddd", "")
-		d.text(p.x-6, y+4, "end", "black", fmt.Sprintf("%g", math.Pow10(decade)), "")
+		d.line(p.x, y, p.x+p.width, y, grid, "")
+		d.text(p.x-6, y+4, "end", ink, strconv.FormatFloat(math.Pow10(decade), 'f', -1, 64), "")
 	}
 	for i, size := range sizes {
-		d.text(p.column(i, len(sizes)), p.y+p.height+18, "middle", "black", bytesText(size), "")
+		d.text(p.column(i, len(sizes)), p.y+p.height+18, "middle", ink, bytesText(size), "")
 	}
+	d.text(p.x+p.width/2, p.y+p.height+36, "middle", ink, "size of the disk", "")
+	d.axis(p, "seconds, log scale")
 }
 
-func (d *drawing) curve(p panel, r *results, run, side string) {
+// curve draws a side, moved aside a little so that equal ones can be told apart.
+func (d *drawing) curve(p panel, r *results, run, side string, aside float64) {
+	width := `stroke-width="1.5"`
+	if side == oursSide {
+		width = `stroke-width="3"`
+	}
 	var lastX, lastY float64
 	for i, size := range sizes {
 		c := r.usable(run, side, size)
 		if c.n == 0 {
 			continue
 		}
-		x, y := p.column(i, len(sizes)), p.seconds(c.median)
+		x, y := p.column(i, len(sizes))+aside, p.seconds(c.median)
 		if lastX > 0 {
-			d.line(lastX, lastY, x, y, colors[side], `stroke-width="2"`)
+			d.line(lastX, lastY, x, y, colors[side], width)
 		}
 		d.dot(x, y, colors[side], !c.extrapolated)
 		lastX, lastY = x, y
@@ -72,16 +81,16 @@ func (d *drawing) curve(p panel, r *results, run, side string) {
 
 // plotLoads shows speeds as multiples of trusted-store's.
 func (r *results) plotLoads() string {
-	d := newDrawing(1040, 400, "Speed, trusted-store = 1 (bars end at 4; lines: least and most)")
+	d := newDrawing(1080, 420, "Speed as a multiple of trusted-store's: more is faster (thin lines: least and most)")
 	for i, run := range runsWith("throughput") {
-		p := panel{40 + 310*float64(i), 70, 280, 250}
-		d.text(p.x, p.y-14, "start", "black", run.title, `font-size="10"`)
+		p := panel{70 + 340*float64(i), 84, 290, 250}
+		d.text(p.x, p.y-30, "start", ink, run.title, `font-size="11"`)
 		d.ratios(p, r, run.name)
 	}
 	for i, s := range loadRows {
-		x := 40 + float64(i)*168
-		d.rect(x, 365, 12, 12, colors[s.side])
-		d.text(x+17, 375, "start", "black", s.title, "")
+		x := 24 + float64(i)*174
+		d.rect(x, 388, 12, 12, colors[s.side])
+		d.text(x+17, 398, "start", ink, s.title, "")
 	}
 	return d.end()
 }
@@ -91,13 +100,14 @@ const mostShown = 4
 func (d *drawing) ratios(p panel, r *results, run string) {
 	for v := range mostShown + 1 {
 		y := p.y + p.height*(1-float64(v)/mostShown)
-		d.line(p.x, y, p.x+p.width, y, "#dddddd", "")
-		d.text(p.x-6, y+4, "end", "black", fmt.Sprint(v), "")
+		d.line(p.x, y, p.x+p.width, y, grid, "")
+		d.text(p.x-6, y+4, "end", ink, fmt.Sprint(v), "")
 	}
+	d.axis(panel{p.x + 20, p.y, p.width, p.height}, "times trusted-store")
 	measures := []column{{"write", "write"}, {"read", "read"}, {"small", "small files"}}
 	for i, m := range measures {
 		base := spreadOf(r.of(run, m.side, oursSide, 0))
-		d.text(p.column(i, len(measures)), p.y+p.height+18, "middle", "black", m.title, "")
+		d.text(p.column(i, len(measures)), p.y+p.height+18, "middle", ink, m.title, "")
 		for j, s := range loadRows {
 			ratio := spreadOf(r.of(run, m.side, s.side, 0)).over(base)
 			x := p.column(i, len(measures)) + (float64(j)-3)*13
@@ -112,19 +122,29 @@ func (d *drawing) bar(p panel, x, width float64, s spread, top float64, color st
 		return
 	}
 	y := func(v float64) float64 { return p.y + p.height*(1-min(v, top)/top) }
+	if s.median > top {
+		d.cut(x, p.y, width, s.median, color)
+	}
 	d.rect(x, y(s.median), width, p.y+p.height-y(s.median), color)
-	d.line(x+width/2, y(s.least), x+width/2, y(s.most), "black", `stroke-width="1.5"`)
+	d.line(x+width/2, y(s.least), x+width/2, y(s.most), ink, `stroke-width="1.5"`)
+}
+
+// cut marks a bar that goes on beyond the panel: a tip, and how far it would go.
+func (d *drawing) cut(x, y, width, v float64, color string) {
+	fmt.Fprintf(d, `<path d="M%.1f %.1fh%.1fl%.1f -7z" fill="%s"/>`+"\n", x, y, width, -width/2, color)
+	d.text(x+width/2, y-11, "middle", ink, figure(v)+"×", `font-size="10"`)
 }
 
 // plotJournals shows what the journals of a store with a key cost.
 func (r *results) plotJournals() string {
-	d := newDrawing(620, 330, "The journals' price: time for the same layers, ephemeral = 1")
-	p := panel{50, 60, 540, 200}
+	d := newDrawing(660, 330, "The journals' price: time for the same layers, ephemeral = 1")
+	p := panel{80, 60, 550, 200}
 	const top = 3
+	d.axis(p, "time, ephemeral = 1")
 	for v := range top + 1 {
 		y := p.y + p.height*(1-float64(v)/top)
-		d.line(p.x, y, p.x+p.width, y, "#dddddd", "")
-		d.text(p.x-6, y+4, "end", "black", fmt.Sprint(v), "")
+		d.line(p.x, y, p.x+p.width, y, grid, "")
+		d.text(p.x-6, y+4, "end", ink, fmt.Sprint(v), "")
 	}
 	for i, run := range []run{runs[0], runs[2]} {
 		base := spreadOf(r.of(run.name, "layers", oursSide, 0))
@@ -135,13 +155,13 @@ func (r *results) plotJournals() string {
 		x := p.column(i, 2)
 		d.bar(p, x-60, 50, base.over(base), top, colors[oursSide])
 		d.bar(p, x+10, 50, keyed.over(base), top, colors[keyedSide])
-		d.text(x-35, p.y+p.height+16, "middle", "black", figure(base.median)+" s", "")
-		d.text(x+35, p.y+p.height+16, "middle", "black", figure(keyed.median)+" s", "")
-		d.text(x, p.y+p.height+34, "middle", "black", run.title, `font-size="10"`)
+		d.text(x-35, p.y+p.height+16, "middle", ink, figure(base.median)+" s", "")
+		d.text(x+35, p.y+p.height+16, "middle", ink, figure(keyed.median)+" s", "")
+		d.text(x, p.y+p.height+34, "middle", ink, run.title, `font-size="10"`)
 	}
 	d.rect(50, 308, 12, 12, colors[oursSide])
-	d.text(67, 318, "start", "black", "ephemeral: mode D, no journal", "")
+	d.text(67, 318, "start", ink, "ephemeral: mode D, no journal", "")
 	d.rect(300, 308, 12, 12, colors[keyedSide])
-	d.text(317, 318, "start", "black", "with a key: mode J, ext4 journal", "")
+	d.text(317, 318, "start", ink, "with a key: mode J, ext4 journal", "")
 	return d.end()
 }

@@ -36,12 +36,12 @@ var statuses = []struct {
 	{errUsage, ExitUsage},
 	{context.Canceled, ExitInterrupted},
 	{storage.ErrInvalid, ExitUsage},
-	{storage.ErrHeaderRejected, ExitRejected},
 	{storage.ErrWrongKey, ExitWrongKey},
 	{storage.ErrIntegrity, ExitIntegrity},
 	{storage.ErrBusy, ExitBusy},
 	{storage.ErrNotBlank, ExitUnsuitable},
-	{storage.ErrUnsuitable, ExitUnsuitable},
+	{storage.ErrUnsuitable, ExitUnsuitable}, // before what is rejected: a device that shrank is both
+	{storage.ErrHeaderRejected, ExitRejected},
 	{storage.ErrNotSupported, ExitNotSupported},
 }
 

@@ -64,3 +64,14 @@ func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // WithGroup is not needed here: the names of a group's values stay as they are.
 func (h *logHandler) WithGroup(string) slog.Handler { return h }
+
+// Level is what -v and -q say of the lines that are printed.
+func Level(verbose, quiet bool) slog.Level {
+	switch {
+	case verbose:
+		return slog.LevelDebug
+	case quiet:
+		return slog.LevelError
+	}
+	return slog.LevelWarn
+}

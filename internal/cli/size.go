@@ -11,10 +11,14 @@ import (
 // Size is a flag: a number of bytes, as in 2500MiB.
 type Size uint64
 
-// String is exact: 2500MiB, not 2.4 GiB.
+// String is exact: 2500MiB, not 2.4 GiB. Without a size it is 0, which help does not
+// show as a default.
 func (s *Size) String() string {
+	if *s == 0 {
+		return "0"
+	}
 	v, unit := uint64(*s), 0
-	for ; v > 0 && v%1024 == 0 && unit < len(sizeUnits)-1; unit++ {
+	for ; v%1024 == 0 && unit < len(sizeUnits)-1; unit++ {
 		v /= 1024
 	}
 	return strconv.FormatUint(v, 10) + sizeUnits[unit]

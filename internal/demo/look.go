@@ -17,12 +17,13 @@ type mapped struct {
 
 // The how-to shows encryptedOnly. With integrity there is a key for it, too, the
 // device of dm-crypt is another mapping, which begins behind the header, and the tags
-// take 39952 sectors of it.
+// take 39952 sectors of it; and below the tags' mapping is the one that gives the kernel
+// their superblock from memory.
 // cryptsetup does not look below a mapping that is not its own, so that it knows
 // next to nothing of a store whose tags are in memory.
 var (
 	encryptedOnly = mapped{1, "", 512, 32768, 5087232}
-	authenticated = mapped{2, "hmac(sha256)", 768, 0, 5047280}
+	authenticated = mapped{3, "hmac(sha256)", 768, 0, 5047280}
 	fresh         = mapped{layers: 3}
 )
 

@@ -74,6 +74,22 @@ func (c *Control) Exchange(name string) error {
 	return opError("exchange the table of", name, c.resume(name, unix.DM_SKIP_LOCKFS_FLAG))
 }
 
+// Replace is Load and Exchange, and compares what is live then with what was meant; a
+// difference wraps [ErrTableDiffers]. After any other failure the old table stays.
+func (c *Control) Replace(name string, t Table, o LoadOptions) error {
+	if err := c.Load(name, t, o); err != nil {
+		return err
+	}
+	if err := c.Exchange(name); err != nil {
+		return errors.Join(err, c.Clear(name))
+	}
+	live, err := c.Table(name)
+	if err != nil {
+		return err
+	}
+	return opError("exchange the table of", name, t.Matches(live))
+}
+
 func (c *Control) resume(name string, flags uint32) error {
 	if err := findable(name); err != nil {
 		return err
@@ -111,6 +127,18 @@ func (c *Control) simple(command uint, name string, flags uint32) error {
 // wraps [ErrBusy] and ctx's own.
 func (c *Control) Remove(ctx context.Context, name string) error {
 	return opError("remove", name, c.remove(ctx, name))
+}
+
+// RemoveStale removes the node of a mapping that is gone, whose remover was killed
+// before it removed that too. Where a mapping has the name it does nothing.
+func (c *Control) RemoveStale(name string) error {
+	err := findable(name)
+	if err == nil {
+		if _, err = c.info(name); errors.Is(err, ErrNotFound) {
+			err = removeStale(name)
+		}
+	}
+	return opError("remove the node of", name, err)
 }
 
 const (

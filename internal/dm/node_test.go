@@ -100,3 +100,18 @@ func TestOpenWithoutDeviceMapper(t *testing.T) {
 	var op *dm.OpError
 	require.ErrorAs(t, err, &op)
 }
+
+// A node is left when whoever removes a mapping is killed in between. That of a mapping
+// which is there stays.
+func TestRemoveStale(t *testing.T) {
+	c := openControl(t, "zero")
+	number := create(t, c, "there", "")
+	load(t, c, "there", zeros(8))
+	require.NoError(t, unix.Mknod(dm.Path("stale"), unix.S_IFBLK|0o600, int(unix.Mkdev(number.Major, number.Minor))))
+	require.NoError(t, c.RemoveStale("there"))
+	require.Equal(t, number, numberOf(t, dm.Path("there")))
+	require.NoError(t, c.RemoveStale("stale"))
+	require.NoFileExists(t, dm.Path("stale"))
+	require.NoError(t, c.RemoveStale("stale"), "nothing is there")
+	require.NoError(t, c.Remove(t.Context(), "there"))
+}

@@ -1,6 +1,7 @@
 // Package keyservice asks the services of a confidential guest that have keys and
 // other secrets, over ttrpc on a Unix socket: resources of its key broker, and sealed
-// secrets. What they answer is in locked memory from the moment it is read.
+// secrets. What they answer is in locked memory from the moment it is read. What
+// others ask them it passes on; see [Relay].
 package keyservice
 
 import (
@@ -17,7 +18,14 @@ import (
 // IsResource reports whether a text names a resource: kbs://… or kbs+PLUGIN://….
 func IsResource(text string) bool {
 	scheme, _, found := strings.Cut(text, "://")
-	return found && (scheme == "kbs" || strings.HasPrefix(scheme, "kbs+"))
+	plugin, isPlugin := strings.CutPrefix(scheme, "kbs+")
+	return found && (scheme == "kbs" || isPlugin && plugin != "" && !strings.ContainsFunc(plugin, notOfScheme))
+}
+
+// notOfScheme tells what a URL's scheme cannot have.
+func notOfScheme(r rune) bool {
+	letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune("+-.", r)
 }
 
 // Resource asks GetResourceService at a socket for a resource, such as
@@ -47,4 +55,11 @@ func ask(ctx context.Context, socket, service, method string, request proto.Mess
 		return nil, fmt.Errorf("%s at %s: %w", service, socket, err)
 	}
 	return secret.Move(value)
+}
+
+// UnwrapKey asks the KeyProviderService at a socket for the key of a layer. Both texts
+// are JSON of the key provider protocol. Source: containers/ocicrypt, docs/keyprovider.md.
+func UnwrapKey(ctx context.Context, socket string, input []byte) (*secret.Bytes, error) {
+	// Its message has one field of bytes, of number 1, as this one.
+	return ask(ctx, socket, "keyprovider.KeyProviderService", "UnWrapKey", &cdh.UnsealSecretInput{Secret: input})
 }

@@ -38,10 +38,11 @@ var notAsked = []string{
 	"TestInterruptedCreateAtAnyMoment", "TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
 	"TestKilledCreateIsCleanedUp", "TestKilledPull", "TestKilledService", "TestKilledWhileOpening", "TestProgressBar",
 	// Images of containers, from registries and by snapshotters.
-	"TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle", "TestPull", "TestStoreFillsUp", "TestTextOfARegistry",
+	"TestAgentsTranscript", "TestEncryptedLayers", "TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle",
+	"TestPull", "TestStoreFillsUp", "TestTextOfARegistry", "TestUndecryptableLayers",
 	"TestSnapshotterEndsInAnOverlay", "TestSnapshotterHandsOver", "TestSnapshotterMisconfigured",
 	// Loads, and devices of terabytes.
-	"TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
+	"TestGrowAsUsedOnSparseDevice", "TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
 	"TestTagsInMemoryGrowAsUsed", "TestTagsUnderPressure", "TestTwoGrowersAndAnotherUnderLoad", "TestWriterNeverSeesALaggingSize",
 	// How fast it is.
 	"TestSides",
@@ -54,7 +55,8 @@ var notAsked = []string{
 var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
-	"TestOneGrower", "TestVerifyWhileInUse",
+	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
+	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and

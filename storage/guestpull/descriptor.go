@@ -109,12 +109,13 @@ func parseDescriptor(raw json.RawMessage) (d ocispec.Descriptor, err error) {
 		Data      []byte          `json:"data"`
 		URLs      json.RawMessage `json:"urls"`
 		Platform  json.RawMessage `json:"platform"`
+		Notes     json.RawMessage `json:"annotations"`
 	}
 	if json.Unmarshal(raw, &given) != nil {
 		return d, refuse(ErrRejected, "", "a descriptor in its manifest is not as OCI describes it")
 	}
 	d = ocispec.Descriptor{MediaType: given.MediaType, Digest: given.Digest, Size: given.Size, Data: given.Data}
-	if err := parsePart(given.Platform, &d.Platform); err != nil {
+	if err := errors.Join(parsePart(given.Platform, &d.Platform), parseNotes(given.Notes, &d)); err != nil {
 		return d, err
 	}
 	err = parsePart(given.URLs, &d.URLs)

@@ -2,6 +2,7 @@ package guestpull
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,7 +19,7 @@ const maxHeaders = 256 << 10
 // newTransport connects only to addresses that check accepts, when they are dialled:
 // a name cannot lead elsewhere between the check and the connection. What a proxy
 // connects to is the proxy's to check.
-func newTransport(check func(netip.Addr) error) *http.Transport {
+func newTransport(check func(netip.Addr) error, known *tls.Config, choose func(*http.Request) (*url.URL, error)) *http.Transport {
 	var proxies sync.Map // host and port
 	checked := &net.Dialer{Timeout: 30 * time.Second, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
@@ -31,8 +32,9 @@ func newTransport(check func(netip.Addr) error) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DisableCompression = true // see decode
 	t.MaxResponseHeaderBytes = maxHeaders
+	t.TLSClientConfig = known.Clone()
 	t.Proxy = func(request *http.Request) (*url.URL, error) {
-		proxy, err := http.ProxyFromEnvironment(request)
+		proxy, err := choose(request)
 		if proxy != nil {
 			proxies.Store(hostPort(proxy), true)
 		}

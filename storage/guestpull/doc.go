@@ -37,7 +37,9 @@
 // pull is on the store.
 //
 // A name with a tag is what the registry says it is. A name with a digest is
-// that very image, whoever serves it. Signatures are not checked here.
+// that very image, whoever serves it. Who may have made it is for [Options].Policy:
+// without one nobody is asked. What the policy wants is verified before any layer is
+// asked for: [ErrBlocked].
 //
 // # Differences from the layer's archive
 //
@@ -72,6 +74,9 @@
 //
 // Credentials are those of the smallest part of the registry that the image is in.
 // They go to the registry and to the token service that it names, nowhere else.
+//
+// Encrypted layers are decrypted with keys of the guest's key provider, by package
+// containers/ocicrypt, which keeps them in ordinary memory while it does.
 //
 // # Mounts
 //

@@ -25,6 +25,10 @@ var (
 	// ErrUnauthorized: the registry wants other credentials, or those that it is to
 	// be sent cannot be had.
 	ErrUnauthorized = errors.New("unauthorized")
+	// ErrBlocked: the configuration does not allow this image, or this registry.
+	ErrBlocked = errors.New("blocked")
+	// ErrUndecryptable: a layer is encrypted, and not with a key that this guest has.
+	ErrUndecryptable = errors.New("layer cannot be decrypted")
 	// ErrRegistry: the registry cannot be reached, fails, stalls or broke off.
 	ErrRegistry = errors.New("registry failed")
 )
@@ -65,7 +69,7 @@ var hints = map[error]string{
 }
 
 // ours are kinds that something below chose already.
-var ours = []error{ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
+var ours = []error{ErrBlocked, ErrUndecryptable, ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
 	storage.ErrInvalid, storage.ErrBusy, storage.ErrNotSupported}
 
 // kinds maps what the packages below return to ours, the first match wins.

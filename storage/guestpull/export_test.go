@@ -13,6 +13,8 @@ type Fetched struct {
 	Digest digest.Digest
 	Config []byte
 	Layers [][]byte // as they come
+	// Verified is what the policy said.
+	Verified []Verified
 }
 
 // Fetch does what Pull does with a registry, without a store: the tests of that part
@@ -24,16 +26,16 @@ func Fetch(ctx context.Context, name string, o Options) (f *Fetched, err error) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRegistry(ref, o)
+	places, err := newRegistries(ctx, ref, o)
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
-	m, err := resolve(ctx, r, ref, o.Platform)
+	defer places.close()
+	r, m, err := places.resolve(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	f = &Fetched{Digest: m.digest, Config: m.config}
+	f = &Fetched{Digest: m.digest, Config: m.config, Verified: m.verified}
 	for _, d := range m.layers {
 		body, err := r.open(ctx, d)
 		if err != nil {
@@ -61,7 +63,7 @@ func CredentialOf(ctx context.Context, name string, o Options) (text, hint strin
 	if err != nil {
 		return "", "", err
 	}
-	r, err := newRegistry(ref, o)
+	r, err := newRegistry(endpoint{ref: ref}, o)
 	if err != nil {
 		return "", "", err
 	}

@@ -28,15 +28,16 @@ type guard struct {
 
 const unknownPlace = int32(link) + 1
 
-func newGuard(home *url.URL, o Options) *guard {
-	g := &guard{home: home, plain: o.PlainHTTP, idle: o.IdleTimeout}
+func newGuard(home *url.URL, plain bool, t *trust, o Options) *guard {
+	g := &guard{home: home, plain: plain, idle: o.IdleTimeout}
 	g.place.Store(unknownPlace)
 	if a, ok := literal(home.Hostname()); ok {
 		g.place.Store(int32(placeOf(a)))
 	}
-	g.toHome = newTransport(g.checkHome)
-	g.away = newTransport(g.check)
-	g.awayPlain = newTransport(g.checkPlain)
+	choose := o.Proxy.function()
+	g.toHome = newTransport(g.checkHome, t.home, choose)
+	g.away = newTransport(g.check, t.away, choose)
+	g.awayPlain = newTransport(g.checkPlain, t.away, choose)
 	return g
 }
 

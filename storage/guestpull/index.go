@@ -37,6 +37,8 @@ type indexImage struct {
 	Names  []string        `json:"names"`
 	Chains []digest.Digest `json:"chains"` // of its layers, the lowest first
 	Config json.RawMessage `json:"config"`
+	// Verified is what the policy of the last pull said.
+	Verified []Verified `json:"verified,omitempty"`
 }
 
 type indexBundle struct {

@@ -21,6 +21,7 @@ import (
 // keeper is the key service of a guest.
 type keeper struct {
 	resources map[string][]byte
+	layerKeys map[string][]byte // by what a layer says of its key
 	asked     atomic.Int32
 }
 
@@ -38,6 +39,7 @@ func (k *keeper) start(t testing.TB) (socket string) {
 	server, err := ttrpc.NewServer()
 	require.NoError(t, err)
 	cdh.RegisterGetResourceServiceService(server, k)
+	server.Register("keyprovider.KeyProviderService", map[string]ttrpc.Method{"UnWrapKey": k.unwrapKey})
 	socket = filepath.Join(t.TempDir(), "keys.sock")
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)

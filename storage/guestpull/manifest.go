@@ -22,6 +22,17 @@ type manifest struct {
 	layers  []ocispec.Descriptor
 	diffIDs []digest.Digest
 	chains  []digest.Digest
+
+	top      digest.Digest // of what the name stands for: the same, or a list
+	verified []Verified
+}
+
+// digests are those that stand for the image.
+func (m *manifest) digests() []digest.Digest {
+	if m.top == m.digest {
+		return []digest.Digest{m.digest}
+	}
+	return []digest.Digest{m.digest, m.top}
 }
 
 // resolve finds the manifest that a name stands for, on this platform. An image
@@ -50,7 +61,11 @@ func resolve(ctx context.Context, r *registry, ref reference.Named, platform str
 			return nil, err
 		}
 	}
-	return found.manifest(ctx, r)
+	m, err := found.manifest(ctx, r)
+	if err == nil {
+		m.top = d
+	}
+	return m, err
 }
 
 // top reads what the registry has under that very name. A tag is taken at its
@@ -81,7 +96,7 @@ func (m *image) manifest(ctx context.Context, r *registry) (_ *manifest, err err
 		return nil, err
 	}
 	chains := identity.ChainIDs(append([]digest.Digest(nil), diffIDs...))
-	return &manifest{m.digest, m.text, m.layers, diffIDs, chains}, nil
+	return &manifest{digest: m.digest, config: m.text, layers: m.layers, diffIDs: diffIDs, chains: chains}, nil
 }
 
 // imageConfig is the part of an image's config that is used.
@@ -138,7 +153,7 @@ func checkLayer(l ocispec.Descriptor, diffID digest.Digest) error {
 	if l.Size < 0 {
 		return refuse(ErrRejected, "", "layer %s has %d bytes", l.Digest, l.Size)
 	}
-	if strings.HasSuffix(l.MediaType, "+encrypted") || !strings.Contains(l.MediaType, ".tar") {
+	if !strings.Contains(l.MediaType, ".tar") {
 		return refuse(storage.ErrNotSupported, "", "layer %s is of type %s, which is not unpacked here", l.Digest, quote(l.MediaType))
 	}
 	return nil

@@ -14,12 +14,36 @@ type Options struct {
 	// credentials. The entry for the smallest part of the registry that the image
 	// is in counts. Empty: anonymous.
 	AuthFile string
-	// KeyService is the socket of the guest's GetResourceService, for an AuthFile
-	// kbs://…. Empty: there is none.
+	// KeyService is the socket of the guest's GetResourceService, for what is named
+	// kbs://…, and of its KeyProviderService, for layers that are encrypted (ocicrypt)
+	// with a key provider. Empty: there is none.
 	KeyService string
 	// CredentialHelpers are those of the helpers that AuthFile names, without
 	// docker-credential- before it, that may be run. Nil: none.
 	CredentialHelpers []string
+	// AnonymousFallback asks without credentials when those of AuthFile are refused.
+	AnonymousFallback bool
+	// Registries is a registries.conf of version 2: mirrors, other locations, and
+	// what is blocked. Where it says insecure, the registry's certificate is not
+	// looked at, and without TLS it is asked over plain http.
+	Registries Source
+	// CertDir has, as containers' certs.d, a directory for each HOST or HOST:PORT:
+	// *.crt are roots to trust for that registry and where it leads to; NAME.cert and
+	// NAME.key are shown to that registry alone. Empty: none.
+	CertDir string
+	// RootCertificates, PEM, are trusted beside the system's, which SSL_CERT_FILE and
+	// SSL_CERT_DIR name.
+	RootCertificates []string
+	// Proxy is used in place of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Nil: those.
+	Proxy *Proxy
+	// Policy is containers' policy.json: which images may be pulled, and by whose
+	// keys they must be signed. It and signatures are verified before any layer is
+	// asked for. Its keys are at a path, file://PATH or kbs:///…. None: every image
+	// may be pulled.
+	Policy Source
+	// Signatures says where simple signatures are, as a file of containers'
+	// registries.d does. Those of cosign are in the registry.
+	Signatures Source
 	// PlainHTTP allows http without TLS to any registry. Without it only a
 	// registry on a loopback address is spoken to so.
 	PlainHTTP bool
@@ -34,6 +58,9 @@ type Options struct {
 	// for each KiB) and headers of archives (16 MiB and half of it), too. 0: what the
 	// store can hold, once it has grown to its device.
 	MaxBytes uint64
+	// ParallelLayers is how many layers of one image are pulled at a time, each in up
+	// to 16 MiB of memory. 0: 3.
+	ParallelLayers int
 	// Logger gets warnings, and what was done at level Debug. Nil: no log.
 	Logger *slog.Logger
 }
@@ -68,8 +95,8 @@ type Progress struct {
 
 const (
 	defaultIdle = 30 * time.Second
-	// parallel is how many layers of one image are pulled at a time.
-	parallel = 3
+	// defaultParallel is how many layers of one image are pulled at a time.
+	defaultParallel = 3
 	// maxMetadata bounds a manifest, an index and a config, in bytes.
 	maxMetadata = 4 << 20
 	// maxLayers is what the kernel's overlay takes.
@@ -81,6 +108,9 @@ const (
 func (o *Options) setDefaults() {
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = defaultIdle
+	}
+	if o.ParallelLayers <= 0 {
+		o.ParallelLayers = defaultParallel
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

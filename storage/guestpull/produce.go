@@ -72,6 +72,11 @@ func (p *pull) download(ctx context.Context, i int, l *layer, t *turn) (*unpacke
 	}
 	began := time.Now()
 	l.pace.begin(began)
+	key, err := p.im.opts.layerKey(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer key.wipe()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	body, err := p.registry.open(reading, d)
@@ -83,7 +88,7 @@ func (p *pull) download(ctx context.Context, i int, l *layer, t *turn) (*unpacke
 	made, err := p.unpack(ctx, &unpacking{
 		compressed: &compressed{body: body, stop: stop, is: d, hash: d.Digest.Algorithm().Digester(), pace: &l.pace,
 			progress: func(done int64) { p.report(i, LayerPulling, done) }},
-		diffID: p.manifest.diffIDs[i], dir: dir, lowest: i == 0,
+		key: key, diffID: p.manifest.diffIDs[i], dir: dir, lowest: i == 0,
 		below: func() (belowLayers, error) {
 			t.give()
 			below, err := p.below(ctx, i)

@@ -19,7 +19,10 @@ type Image struct {
 	Digest digest.Digest `json:"digest"` // of its manifest
 	Layers []Layer       `json:"layers"` // the lowest first
 	RootFS string        `json:"rootfs,omitempty"`
-	Timing Timing        `json:"timing"`
+	// Verified says what the policy wanted and what met it, one for each
+	// requirement. Empty: there is no policy.
+	Verified []Verified `json:"verified,omitempty"`
+	Timing   Timing     `json:"timing"`
 }
 
 // Layer is one layer of an image, unpacked in layers/Dir of the store.
@@ -81,17 +84,18 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err := p.im.checkBundle(p.opts.Bundle); err != nil {
 		return nil, err
 	}
-	if p.registry, err = newRegistry(ref, p.im.opts); err != nil {
+	places, err := newRegistries(ctx, ref, p.im.opts)
+	if err != nil {
 		return nil, err
 	}
-	defer p.registry.close()
+	defer places.close()
 	p.step = "open store"
 	if err := p.im.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer p.im.end()
 	p.step = "ask registry"
-	if p.manifest, err = resolve(ctx, p.registry, ref, p.im.opts.Platform); err != nil {
+	if p.registry, p.manifest, err = places.resolve(ctx, p.im.opts); err != nil {
 		return nil, err
 	}
 	p.step = "pull layers"
@@ -103,7 +107,7 @@ func (p *pull) run(ctx context.Context) (image *Image, err error) {
 	if err := p.save(ref.String()); err != nil {
 		return nil, err
 	}
-	image = &Image{Name: ref.String(), Digest: p.manifest.digest, Layers: p.layers, Timing: p.timing.sum()}
+	image = &Image{Name: ref.String(), Digest: p.manifest.digest, Layers: p.layers, Verified: p.manifest.verified, Timing: p.timing.sum()}
 	if p.opts.Bundle != "" {
 		p.step = "mount"
 		if image.RootFS, err = p.im.mount(ctx, image.Digest, p.dirs, p.opts.Bundle); err != nil {
@@ -139,7 +143,7 @@ func (p *pull) pullAtOnce(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, unix.Close(p.store)) }()
 	p.budgets = newBudgets(room, hint)
 	n := len(p.manifest.layers)
-	p.slots = make(chan struct{}, parallel)
+	p.slots = make(chan struct{}, p.im.opts.ParallelLayers)
 	p.dirs, p.layers, p.claims = make([]int, n), make([]Layer, n), map[digest.Digest]*layer{}
 	for range n {
 		p.ready = append(p.ready, make(chan struct{}))
@@ -175,6 +179,11 @@ func (p *pull) pullLayer(ctx context.Context, i int, t *turn) error {
 	if err != nil {
 		return err
 	}
+	if !made { // what it makes is counted on the way
+		if err := p.budgets.written.take(inBlocks(l.bytes)); err != nil {
+			return err
+		}
+	}
 	d := p.manifest.layers[i]
 	p.layers[i] = Layer{Digest: d.Digest, DiffID: p.manifest.diffIDs[i], Dir: l.n, Bytes: l.bytes, Existing: !made}
 	if made {
@@ -199,7 +208,7 @@ func (p *pull) save(name string) error {
 		for i, l := range p.layers {
 			x.Layers[p.manifest.chains[i]] = indexLayer{Dir: l.Dir, Bytes: l.Bytes}
 		}
-		x.named(p.manifest.digest, indexImage{Chains: p.manifest.chains, Config: p.manifest.config}, name)
+		x.named(p.manifest.digest, indexImage{Chains: p.manifest.chains, Config: p.manifest.config, Verified: p.manifest.verified}, name)
 	})
 	if err != nil {
 		return err

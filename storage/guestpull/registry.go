@@ -25,6 +25,7 @@ func parseName(name string) (reference.Named, error) {
 // registry is the repository of one image in its registry, for the time of one
 // pull.
 type registry struct {
+	endpoint
 	home      *url.URL // of the registry
 	path      string   // of the repository
 	guard     *guard
@@ -33,16 +34,24 @@ type registry struct {
 }
 
 // newRegistry asks nobody yet.
-func newRegistry(ref reference.Named, o Options) (*registry, error) {
-	domain, path := reference.Domain(ref), reference.Path(ref)
+func newRegistry(e endpoint, o Options) (*registry, error) {
+	domain, path := reference.Domain(e.ref), reference.Path(e.ref)
 	home := &url.URL{Scheme: "https", Host: domain}
 	if domain == hub {
 		home.Host = hubRegistry
 	}
-	if o.PlainHTTP || isLoopback(home.Hostname()) {
+	plain := o.PlainHTTP || e.plain
+	if plain || isLoopback(home.Hostname()) && !e.insecure {
 		home.Scheme = "http"
 	}
-	r := &registry{home: home, path: path, guard: newGuard(home, o)}
+	known, err := newTrust(domain, e.insecure, o)
+	if err != nil {
+		return nil, err
+	}
+	if e.noPassword {
+		o.AuthFile = ""
+	}
+	r := &registry{endpoint: e, home: home, path: path, guard: newGuard(home, plain, known, o)}
 	r.transport = &retry.Transport{Base: r.guard, Policy: patience}
 	credentials, err := newCredentials(domain, path, o)
 	if err != nil {

@@ -19,6 +19,8 @@ type Stored struct {
 	Names   []string      `json:"names"`
 	Layers  []Layer       `json:"layers"` // their directories and sizes
 	Bundles []string      `json:"bundles"`
+	// Verified is what the policy of its last pull said.
+	Verified []Verified `json:"verified,omitempty"`
 }
 
 // List returns the images on the store, sorted by digest.
@@ -26,7 +28,7 @@ func (im *Images) List(ctx context.Context) ([]Stored, error) {
 	all := []Stored{}
 	err := im.using(ctx, func() error {
 		for d, image := range im.index.Images {
-			s := Stored{Digest: d, Names: image.Names, Bundles: im.index.bundlesOf(d)}
+			s := Stored{Digest: d, Names: image.Names, Bundles: im.index.bundlesOf(d), Verified: image.Verified}
 			for _, chain := range image.Chains {
 				l := im.index.Layers[chain]
 				s.Layers = append(s.Layers, Layer{Dir: l.Dir, Bytes: l.Bytes})
@@ -40,7 +42,7 @@ func (im *Images) List(ctx context.Context) ([]Stored, error) {
 }
 
 // Remove removes an image, given by name or manifest digest, with the layers
-// that no other has. An image that is mounted in a bundle stays, with
+// that no other has. By one of several names it removes only that name. An image that is mounted in a bundle stays, with
 // [storage.ErrBusy].
 func (im *Images) Remove(ctx context.Context, name string) error {
 	return failure("remove", name, "", im.using(ctx, func() error { return im.remove(name) }))
@@ -53,6 +55,13 @@ func (im *Images) remove(name string) error {
 	d, found := im.index.find(name)
 	if !found {
 		return refuse(ErrNoSuchImage, "list those that are there", "it is not on the store %s", im.dir)
+	}
+	if names := im.index.Images[d].Names; len(names) > 1 && slices.Contains(names, name) {
+		return im.drops(func(x *index) {
+			image := x.Images[d]
+			image.Names = slices.DeleteFunc(slices.Clone(image.Names), func(n string) bool { return n == name })
+			x.Images[d] = image
+		})
 	}
 	if bundles := im.index.bundlesOf(d); len(bundles) > 0 {
 		return refuse(storage.ErrBusy, "release the bundle first", "bundle %s uses it", bundles[0])

@@ -15,6 +15,7 @@ import (
 // unpacking is what one layer is unpacked with.
 type unpacking struct {
 	*compressed
+	key    *layerKey // nil: it is not encrypted
 	diffID digest.Digest
 	dir    string
 	lowest bool
@@ -33,7 +34,7 @@ func (p *pull) unpack(ctx context.Context, l *unpacking) (*unpacked, error) {
 	began := time.Now()
 	plain, result, err := p.apply(ctx, l)
 	if err != nil {
-		return nil, l.tampered(err)
+		return nil, l.key.doubt(l.tampered(err))
 	}
 	p.timing.add(time.Since(began), plain.took, l.waited)
 	if err := l.verify(); err != nil {
@@ -52,7 +53,11 @@ func (p *pull) apply(ctx context.Context, l *unpacking) (*plain, *unpacked, erro
 		return nil, nil, err
 	}
 	defer t.close()
-	decompressed, err := decompress(l.compressed)
+	content, err := l.key.decrypt(l.compressed)
+	if err != nil {
+		return nil, nil, err
+	}
+	decompressed, err := decompress(content)
 	if err != nil {
 		return nil, nil, faultOfLayer(err)
 	}
@@ -66,7 +71,7 @@ func (p *pull) apply(ctx context.Context, l *unpacking) (*plain, *unpacked, erro
 		_, err = io.Copy(io.Discard, in)
 	}
 	if err == nil {
-		_, err = io.Copy(io.Discard, l.compressed)
+		_, err = io.Copy(io.Discard, content)
 	}
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)

@@ -73,16 +73,40 @@ func TestEncryptedEmptyDir(t *testing.T) {
 // A device as large as the host's whole filesystem: the agent gives up after 50 s.
 func TestHugeDevice(t *testing.T) {
 	s := serve(t, Options{})
-	for _, mkfs := range []string{"-E lazy_journal_init", "-O ^has_journal -m 0 -i 163840 -I 128"} {
-		dir := newDir(t)
-		req := request(t, storagetest.Disk(t, 29*tib/10/4096*4096), dir, "mkfsOpts", mkfs)
-		began := time.Now()
-		live := s.do(t, req)
-		t.Logf("%s: usable after %v, with %d MiB", mkfs, time.Since(began).Round(time.Millisecond), live.Growth.Bytes/mib)
-		require.Less(t, time.Since(began), 50*time.Second)
-		require.GreaterOrEqual(t, live.Growth.Bytes, uint64(DefaultMinSize))
-		writeFile(t, filepath.Join(dir, "f"), "usable")
-		s.unmountStore(t, dir)
+	for _, size := range []int64{100 * gib, 29 * tib / 10 / 4096 * 4096} {
+		for _, mkfs := range []string{"-E lazy_journal_init", "-O ^has_journal -m 0 -i 163840 -I 128"} {
+			dir, file := newDir(t), storagetest.SparseFile(t, size)
+			req := request(t, storagetest.Attach(t, file, storagetest.DiskOptions{}), dir, "mkfsOpts", mkfs)
+			began := time.Now()
+			live := s.do(t, req)
+			t.Logf("%s: usable after %v, with %d MiB", mkfs, time.Since(began).Round(time.Millisecond), live.Growth.Bytes/mib)
+			require.Less(t, time.Since(began), 50*time.Second)
+			writeFile(t, filepath.Join(dir, "f"), "usable")
+			s.restart(t)
+			most := int64(4_000_000)
+			if size > tib && mkfs == "-E lazy_journal_init" { // an inode for each MiB, 2000 of them
+				most = 16_000_000
+			}
+			requireHostBytes(t, file, most)
+
+			_, err := s.stores.Grow(t.Context(), &stores.GrowRequest{Store: dir, Bytes: live.Growth.Bytes + gib})
+			require.NoError(t, err, "who wants more at once gets it")
+			health, err := s.stores.Health(t.Context(), &stores.HealthRequest{})
+			require.NoError(t, err)
+			require.Equal(t, uint32(1), health.Growing, "and it goes on as it fills")
+			s.unmountStore(t, dir)
+		}
+	}
+}
+
+// requireHostBytes watches what of a sparse file the host has had to store.
+func requireHostBytes(t *testing.T, file string, most int64) {
+	t.Helper()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		unix.Sync()
+		var st unix.Stat_t
+		require.NoError(t, unix.Stat(file, &st))
+		require.LessOrEqual(t, st.Blocks*512, most)
 	}
 }
 
@@ -90,7 +114,7 @@ func TestHugeDevice(t *testing.T) {
 // also after a restart of the service.
 func TestGrowsBehindTheReply(t *testing.T) {
 	const size, promised = 12 * gib, 2 * gib
-	s := serve(t, Options{MinSize: promised})
+	s := serve(t, Options{MinSize: promised, GrowFull: true})
 	dir := newDir(t)
 	live := s.do(t, request(t, storagetest.Disk(t, size), dir))
 	require.GreaterOrEqual(t, live.Growth.Bytes, uint64(promised))

@@ -15,7 +15,9 @@
 //	err = securemount.Serve(ctx, l, nil, server.Register)
 //
 // An agent that has a ttrpc server calls [Server.Register] with it instead. The
-// command trusted-guest serve is this package with flags.
+// command trusted-guest serve is this package with flags. [Forward] passes on what the
+// agent asks of other services over the same connection, and [Policy] is what no
+// request can weaken.
 //
 // # Requests
 //
@@ -25,7 +27,7 @@
 // formats.
 //
 // The reply comes when the store can be used and has [Options.MinSize]; it grows on
-// in the background. A request that failed has left nothing behind. When the caller
+// in the background, a large one as it fills ([Options.GrowFull]). A request that failed has left nothing behind. When the caller
 // hangs up, or its time is over, what is half-made is taken away; a store that was
 // whole by then, and only waited for its size, stays.
 //
@@ -50,9 +52,9 @@
 // # Errors
 //
 // Clients get a ttrpc status: InvalidArgument, AlreadyExists (it differs from what
-// is live), PermissionDenied (wrong key), FailedPrecondition (header rejected, device
-// or kernel unsuitable), Unavailable (busy, or no key to be had: try again),
-// DataLoss (the device is not what was written), Canceled, DeadlineExceeded,
+// is live), PermissionDenied (wrong key, or the policy), FailedPrecondition (header
+// rejected, device or kernel unsuitable), Unavailable (busy, or no key to be had: try
+// again), DataLoss (the device is not what was written), Canceled, DeadlineExceeded,
 // NotFound, Internal. Its text says what was being done, what is wrong, and what to
 // do about it.
 //

@@ -47,7 +47,13 @@ func codeOf(err error) codes.Code {
 	var invalid *InvalidRequestError
 	var conflict *ConflictError
 	var key *KeyError
+	var policy *PolicyError
+	var gone *GoneError
 	switch {
+	case errors.As(err, &policy):
+		return codes.PermissionDenied
+	case errors.As(err, &gone):
+		return codes.FailedPrecondition
 	case errors.As(err, &invalid):
 		return codes.InvalidArgument
 	case errors.As(err, &conflict):

@@ -1,7 +1,9 @@
 package securemount
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,49 +23,61 @@ import (
 
 const makerDisk = "TRUSTED_STORE_MAKER"
 
-// TestMaker is the process that leaveHalfMade kills.
+// TestMaker is the process that leaveHalfMade kills: it stops before the step that
+// comes after both mappings of a store.
 func TestMaker(t *testing.T) {
 	disk := os.Getenv(makerDisk)
 	if disk == "" {
 		t.Skip("runs as a process of another test")
 	}
-	_, err := storage.Create(t.Context(), disk, storage.CreateOptions{MountPoint: storage.NoMount, Overwrite: storage.OverwriteAnything})
+	_, err := storage.Create(t.Context(), disk, storage.CreateOptions{
+		MountPoint: storage.NoMount, Overwrite: storage.OverwriteAnything,
+		Progress: func(storage.Progress) {
+			list, err := storage.List(t.Context())
+			require.NoError(t, err)
+			if len(list) == 1 && list[0].Number != "" {
+				fmt.Println(halfWay)
+				select {}
+			}
+		},
+	})
 	require.NoError(t, err)
 }
 
+const halfWay = "half-way"
+
 // leaveHalfMade kills a process that has made both mappings of a store, and not yet
 // all of it.
-func leaveHalfMade(t *testing.T, host *storagetest.Faulty) {
+func leaveHalfMade(t *testing.T, disk string) {
 	t.Helper()
-	host.Hold(t)
 	maker := exec.Command(os.Args[0], "-test.run=^TestMaker$")
-	maker.Env = append(os.Environ(), makerDisk+"="+host.Path())
+	maker.Env = append(os.Environ(), makerDisk+"="+disk)
+	out, err := maker.StdoutPipe()
+	require.NoError(t, err)
 	require.NoError(t, maker.Start())
-	for {
-		host.AwaitHeld(t)
-		list, err := storage.List(t.Context())
-		require.NoError(t, err)
-		if len(list) == 1 && list[0].Number != "" {
-			require.True(t, list[0].Unfinished)
-			require.Equal(t, storage.StateIncomplete, list[0].State)
-			break
-		}
-		host.Hold(t)
+	said := ""
+	for lines := bufio.NewScanner(out); said != halfWay; { // until it says so, or ends
+		require.True(t, lines.Scan(), "the maker ended after saying %q", said)
+		said = lines.Text()
 	}
+	list, err := storage.List(t.Context())
 	require.NoError(t, maker.Process.Kill())
-	host.Set(t)
 	require.Error(t, maker.Wait())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.True(t, list[0].Unfinished)
+	require.Equal(t, storage.StateIncomplete, list[0].State)
 }
 
 // What a process that died left on the device is taken away, by the next request
 // or by the next service.
 func TestHalfMadeIsTakenAway(t *testing.T) {
 	s := serve(t, Options{})
-	host, dir := storagetest.NewFaulty(t, storagetest.Disk(t, small)), newDir(t)
-	leaveHalfMade(t, host)
-	require.Equal(t, storage.StateMounted, s.do(t, request(t, host.Path(), dir)).State)
+	disk, dir := storagetest.Disk(t, small), newDir(t)
+	leaveHalfMade(t, disk)
+	require.Equal(t, storage.StateMounted, s.do(t, request(t, disk, dir)).State)
 	s.unmountStore(t, dir)
-	leaveHalfMade(t, host)
+	leaveHalfMade(t, disk)
 	s.restart(t)
 	require.Eventually(t, func() bool {
 		list, err := storage.List(t.Context())

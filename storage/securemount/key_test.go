@@ -57,13 +57,14 @@ func (k keeper) start(t *testing.T) (socket string) {
 
 func TestKeysOfTheGuestsServices(t *testing.T) {
 	socket := keeper{
-		resources: map[string]string{"kbs:///default/key/1": longKey, "kbs:///default/key/empty": ""},
+		resources: map[string]string{"kbs:///default/key/1": longKey, "kbs+plugin:///a/b": longKey, "kbs:///default/key/empty": ""},
 		sealed:    map[string]string{"sealed.a.b.c": longKey},
 	}.start(t)
 	s := New(Options{Upstream: socket})
 	for text, want := range map[string]string{
 		"kbs:///default/key/1":     "",
 		"sealed.a.b.c":             "",
+		"kbs+plugin:///a/b":        "",
 		"kbs:///default/key/2":     "get key kbs:///default/key/2: api.GetResourceService at " + socket + ": rpc error: code = NotFound desc = no such resource",
 		"kbs:///default/key/empty": "empty",
 		"sealed.x.y.z":             "get key a sealed secret: api.SealedSecretService at " + socket,

@@ -3,6 +3,8 @@ package securemount
 import (
 	"errors"
 	"strings"
+
+	"github.com/trusted-store/trusted-store/internal/keyservice"
 )
 
 // KeySource says where the key of a request comes from; the key itself is never a
@@ -21,8 +23,9 @@ const (
 	keySealed
 )
 
-// ParseKeySource understands "file://PATH", "kbs://…" and "sealed.…". An error
-// does not repeat the text: somebody may have sent the key itself.
+// ParseKeySource understands "file://PATH", "kbs://…", "kbs+PLUGIN://…" and
+// "sealed.…". An error does not repeat the text: somebody may have sent the key
+// itself.
 func ParseKeySource(text string) (KeySource, error) {
 	path, isFile := strings.CutPrefix(text, "file://")
 	switch {
@@ -30,12 +33,12 @@ func ParseKeySource(text string) (KeySource, error) {
 		return KeySource{keyFile, path}, nil
 	case isFile:
 		return KeySource{}, errors.New("a key's file is named as file:// and an absolute path without .. and //")
-	case strings.HasPrefix(text, "kbs://") && printable(text):
+	case keyservice.IsResource(text) && printable(text):
 		return KeySource{keyResource, text}, nil
 	case strings.HasPrefix(text, "sealed.") && printable(text):
 		return KeySource{keySealed, text}, nil
 	}
-	return KeySource{}, errors.New("expected file://PATH, kbs://… or sealed.…; without one the key is random")
+	return KeySource{}, errors.New("expected file://PATH, kbs://…, kbs+PLUGIN://… or sealed.…; without one the key is random")
 }
 
 // printable reports whether the text consists of visible ASCII only.

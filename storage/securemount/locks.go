@@ -6,7 +6,7 @@ import (
 )
 
 // locks are held by name, one holder each. Who takes several takes those of one
-// kind before those of the next: mount points, then devices.
+// kind before those of the next: requests, mount points, then devices.
 type locks struct {
 	mu   sync.Mutex
 	held map[string]chan struct{} // closed when it is free

@@ -36,7 +36,7 @@ type service struct {
 	*Server
 	socket string
 	mount  cdh.SecureMountServiceService
-	stores stores.StoresService
+	stores stores.StoresClient
 	stop   func()
 }
 

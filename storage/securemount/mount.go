@@ -32,6 +32,9 @@ func (s *Server) mount(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.opts.Policy.allow(r, device); err != nil {
+		return err
+	}
 	key, err := s.loadKey(ctx, r.Key)
 	if err != nil {
 		return err
@@ -126,7 +129,7 @@ func (m *mounting) createOrOpen(ctx context.Context, dir string) (*storage.Store
 // whole: it stays, grows, and is found by the next request. Where growing fails, a
 // store that was made for this request is taken away again.
 func (m *mounting) awaitSize(ctx context.Context, name string, made *storage.Store) error {
-	err := storage.Grow(ctx, name, storage.GrowOptions{Size: m.opts.MinSize, Follow: true, Logger: m.log})
+	err := m.growAtOnce(ctx, name)
 	if err != nil && ctx.Err() == nil && made != nil {
 		return errors.Join(err, m.takeBack(made))
 	}
@@ -134,6 +137,19 @@ func (m *mounting) awaitSize(ctx context.Context, name string, made *storage.Sto
 		m.growers.start(name)
 	}
 	return err
+}
+
+// growAtOnce lets the filesystem have what it must have when the request is
+// answered.
+func (m *mounting) growAtOnce(ctx context.Context, name string) error {
+	size := m.opts.MinSize
+	if size == 0 {
+		live, err := storage.StatusOf(ctx, name)
+		if err != nil || !atOnce(live.Growth) {
+			return err
+		}
+	}
+	return m.growTo(ctx, name, size)
 }
 
 // takeBack closes a store that was made for this request. What somebody else has

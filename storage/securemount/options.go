@@ -84,7 +84,7 @@ func (p *parser) kind(r *Request) {
 func (p *parser) encryption(r *Request) {
 	none := struct{}{}
 	choose(p, "encryptionType", none, map[string]struct{}{"luks2": none})
-	choose(p, "encryptType", none, map[string]struct{}{"LUKS": none, "luks": none, "luks2": none})
+	choose(p, "encryptType", none, map[string]struct{}{"LUKS": none, "luks": none, "LUKS2": none, "luks2": none})
 	r.Integrity = choose(p, "dataIntegrity", storage.HMACSHA256, map[string]storage.Integrity{"true": storage.HMACSHA256, "false": storage.NoIntegrity})
 	for _, name := range []string{"encryptKey", "key"} {
 		text, given := p.take(name)
@@ -107,6 +107,9 @@ func (p *parser) encryption(r *Request) {
 
 func (p *parser) filesystem(r *Request) {
 	none := struct{}{}
+	if name := p.left["filesystemType"]; name == "" { // as those send it who have nothing to say
+		delete(p.left, "filesystemType")
+	}
 	choose(p, "filesystemType", none, map[string]struct{}{"ext4": none})
 	text, _ := p.take("mkfsOpts")
 	options, err := ParseMkfsOptions(text)

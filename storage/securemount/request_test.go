@@ -65,6 +65,8 @@ func TestOptions(t *testing.T) {
 		{with("deviceId", "-", "devicePath", "/dev/vdb"), ""},
 		{with("devicePath", "/dev/vdb"), ""}, // deviceId wins
 		{with("dataIntegrity", "-"), ""},
+		{with("filesystemType", ""), ""},
+		{with("sourceType", "-", "encryptionType", "-", "encryptType", "LUKS2"), ""},
 		{with("encryptionType", "-", "targetType", "-", "filesystemType", "-", "mkfsOpts", "-"), ""},
 		{with("mapperName", "store-1", "key", "kbs:///default/key/1", "targetType", "device"), ""},
 		{with("sourceType", "encrypted", "key", "sealed.a.b.c"), ""},
@@ -87,7 +89,7 @@ func TestOptions(t *testing.T) {
 		{with("encryptType", "zfs"), `encryptType "zfs": expected`},
 		{with("dataIntegrity", "True"), `dataIntegrity "True": expected "false" or "true"`},
 		{with("dataIntegrity", ""), `dataIntegrity "": expected "false" or "true"`},
-		{with("key", "hunter2"), `key: expected file://PATH, kbs://… or sealed.…`},
+		{with("key", "hunter2"), `key: expected file://PATH, kbs://…`},
 		{with("key", "file:///k", "encryptKey", "file:///l"), `key and encryptKey: they differ`},
 		{with("mapperName", "a/b"), `mapperName "a/b": expected`},
 		{with("mapperName", ""), `mapperName "": expected`},
@@ -214,6 +216,7 @@ func TestMkfsOptions(t *testing.T) {
 func TestKeySources(t *testing.T) {
 	for text, good := range map[string]bool{
 		"file:///run/key": true, "kbs:///default/key/1": true, "kbs://host:80/a/b/c": true, "sealed.a.b.c": true,
+		"kbs+pkcs11:///a/b/c": true, "kbs+a.b-c+1://host/a": true, "kbs+:///a/b/c": false, "kbs+a b:///a/b/c": false, "kbs+plugin:/a": false,
 		"": false, "random": false, "file://run/key": false, "file:///a/../b": false, "file:///": false, "file:/k": false,
 		"kbs:///a b": false, "kbs:/a": false, "sealed.\n": false, "http://x": false,
 	} {

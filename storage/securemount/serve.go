@@ -19,7 +19,7 @@ const StopGrace = 50 * time.Second
 // Serve serves ttrpc services on l until ctx ends: each of register adds some, as
 // [Server.Register] does. Then it takes no new request, waits StopGrace for those
 // under way, gives the rest up, waits for them to clean up behind themselves, and
-// returns nil. log may be nil.
+// returns nil. Streams are given up, and not waited for. log may be nil.
 func Serve(ctx context.Context, l net.Listener, log *slog.Logger, register ...func(*ttrpc.Server)) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -12,8 +12,9 @@ import (
 	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 )
 
-// DefaultMinSize is how much of a store is usable before SecureMount returns: more
-// than most images need while the rest grows.
+// DefaultMinSize is the size in bytes up to which a store has all of it when
+// SecureMount returns. With [Options.GrowFull] it is how much of a larger one is
+// usable then: more than most images need while the rest grows.
 const DefaultMinSize = 4 << 30
 
 // Options are what a [Server] may be told. The zero value is right for keys that
@@ -23,11 +24,19 @@ type Options struct {
 	// and warnings. Nil: no log.
 	Logger *slog.Logger
 	// MinSize is how many bytes a filesystem has, at the least, when SecureMount
-	// returns: these, or its full size where that is less. 0: DefaultMinSize.
+	// returns: these, or its full size where that is less. 0: its full size where
+	// that is DefaultMinSize or less, of a larger one what takes little metadata.
 	MinSize uint64
+	// GrowFull grows every store to its full size, behind the reply. Without it one
+	// whose full size is more than DefaultMinSize grows only as it fills
+	// ([storage.GrowAsUsed]): its device may be as large as the host's whole
+	// filesystem, and sparse.
+	GrowFull bool
 	// Upstream is the socket of the GetResourceService, for keys "kbs://…", and
 	// of the SealedSecretService, for "sealed.…". Empty: such keys are refused.
 	Upstream string
+	// Policy limits what requests may ask for.
+	Policy Policy
 	// Version is what Health tells.
 	Version string
 }
@@ -44,6 +53,8 @@ type Server struct {
 	open     context.Context // until Close
 	shut     context.CancelFunc
 
+	carriedOut carriedOut
+
 	mu    sync.Mutex
 	links map[string]string // of stores of TargetDevice: the link, by name
 }
@@ -56,7 +67,7 @@ var (
 // New returns a server that does nothing yet. Call [Server.Adopt] before it takes
 // requests, and [Server.Close] at the end.
 func New(opts Options) *Server {
-	if opts.MinSize == 0 {
+	if opts.MinSize == 0 && opts.GrowFull {
 		opts.MinSize = DefaultMinSize
 	}
 	log := opts.Logger
@@ -64,7 +75,9 @@ func New(opts Options) *Server {
 		log = slog.New(slog.DiscardHandler)
 	}
 	open, shut := context.WithCancel(context.Background())
-	return &Server{opts: opts, log: log, growers: growers{log: log}, open: open, shut: shut, links: map[string]string{}}
+	return &Server{
+		opts: opts, log: log, growers: growers{log: log, full: opts.GrowFull}, open: open, shut: shut, links: map[string]string{},
+	}
 }
 
 // Register adds both services to a ttrpc server.

@@ -133,7 +133,7 @@ func TestGracefulStop(t *testing.T) {
 }
 
 // connect returns a client of a service.
-func connect(t *testing.T, path string) stores.StoresService {
+func connect(t *testing.T, path string) stores.StoresClient {
 	t.Helper()
 	return stores.NewStoresClient(dial(t, path))
 }

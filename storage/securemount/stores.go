@@ -93,7 +93,7 @@ func (s *Server) Grow(ctx context.Context, req *stores.GrowRequest) (*stores.Gro
 	if growable(live) {
 		s.growers.start(live.Name)
 	}
-	err = storage.Grow(ctx, live.Name, storage.GrowOptions{Size: req.GetBytes(), Follow: true, Logger: s.log})
+	err = s.growTo(ctx, live.Name, req.GetBytes())
 	if err != nil {
 		return nil, statusOf(err)
 	}

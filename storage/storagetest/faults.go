@@ -89,6 +89,14 @@ func (f *Faulty) Set(t testing.TB, faults ...Fault) {
 	}
 }
 
+// SetSize gives the device that many bytes of the disk, without a fault, while it is in
+// use: a host that enlarges a volume.
+func (f *Faulty) SetSize(t testing.TB, bytes int64) {
+	t.Helper()
+	f.sectors = uint64(bytes) / sectorSize
+	f.Set(t)
+}
+
 func (f *Faulty) table(t testing.TB, faults []Fault) dm.Table {
 	t.Helper()
 	faults = slices.Clone(faults)

@@ -8,6 +8,9 @@ import (
 )
 
 type StoresService interface {
+	OpenVolume(context.Context, *OpenVolumeRequest) (*OpenVolumeResponse, error)
+	CloseVolume(context.Context, *CloseVolumeRequest) (*CloseVolumeResponse, error)
+	WatchVolume(context.Context, *WatchVolumeRequest, Stores_WatchVolumeServer) error
 	Unmount(context.Context, *UnmountRequest) (*UnmountResponse, error)
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	List(context.Context, *ListRequest) (*ListResponse, error)
@@ -15,9 +18,36 @@ type StoresService interface {
 	Health(context.Context, *HealthRequest) (*HealthResponse, error)
 }
 
+type Stores_WatchVolumeServer interface {
+	Send(*VolumeEvent) error
+	ttrpc.StreamServer
+}
+
+type storesWatchVolumeServer struct {
+	ttrpc.StreamServer
+}
+
+func (x *storesWatchVolumeServer) Send(m *VolumeEvent) error {
+	return x.StreamServer.SendMsg(m)
+}
+
 func RegisterStoresService(srv *ttrpc.Server, svc StoresService) {
 	srv.RegisterService("trustedstore.v1.Stores", &ttrpc.ServiceDesc{
 		Methods: map[string]ttrpc.Method{
+			"OpenVolume": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
+				var req OpenVolumeRequest
+				if err := unmarshal(&req); err != nil {
+					return nil, err
+				}
+				return svc.OpenVolume(ctx, &req)
+			},
+			"CloseVolume": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
+				var req CloseVolumeRequest
+				if err := unmarshal(&req); err != nil {
+					return nil, err
+				}
+				return svc.CloseVolume(ctx, &req)
+			},
 			"Unmount": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
 				var req UnmountRequest
 				if err := unmarshal(&req); err != nil {
@@ -54,17 +84,86 @@ func RegisterStoresService(srv *ttrpc.Server, svc StoresService) {
 				return svc.Health(ctx, &req)
 			},
 		},
+		Streams: map[string]ttrpc.Stream{
+			"WatchVolume": {
+				Handler: func(ctx context.Context, stream ttrpc.StreamServer) (interface{}, error) {
+					m := new(WatchVolumeRequest)
+					if err := stream.RecvMsg(m); err != nil {
+						return nil, err
+					}
+					return nil, svc.WatchVolume(ctx, m, &storesWatchVolumeServer{stream})
+				},
+				StreamingClient: false,
+				StreamingServer: true,
+			},
+		},
 	})
+}
+
+type StoresClient interface {
+	OpenVolume(context.Context, *OpenVolumeRequest) (*OpenVolumeResponse, error)
+	CloseVolume(context.Context, *CloseVolumeRequest) (*CloseVolumeResponse, error)
+	WatchVolume(context.Context, *WatchVolumeRequest) (Stores_WatchVolumeClient, error)
+	Unmount(context.Context, *UnmountRequest) (*UnmountResponse, error)
+	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	List(context.Context, *ListRequest) (*ListResponse, error)
+	Grow(context.Context, *GrowRequest) (*GrowResponse, error)
+	Health(context.Context, *HealthRequest) (*HealthResponse, error)
 }
 
 type storesClient struct {
 	client *ttrpc.Client
 }
 
-func NewStoresClient(client *ttrpc.Client) StoresService {
+func NewStoresClient(client *ttrpc.Client) StoresClient {
 	return &storesClient{
 		client: client,
 	}
+}
+
+func (c *storesClient) OpenVolume(ctx context.Context, req *OpenVolumeRequest) (*OpenVolumeResponse, error) {
+	var resp OpenVolumeResponse
+	if err := c.client.Call(ctx, "trustedstore.v1.Stores", "OpenVolume", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}
+
+func (c *storesClient) CloseVolume(ctx context.Context, req *CloseVolumeRequest) (*CloseVolumeResponse, error) {
+	var resp CloseVolumeResponse
+	if err := c.client.Call(ctx, "trustedstore.v1.Stores", "CloseVolume", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}
+
+func (c *storesClient) WatchVolume(ctx context.Context, req *WatchVolumeRequest) (Stores_WatchVolumeClient, error) {
+	stream, err := c.client.NewStream(ctx, &ttrpc.StreamDesc{
+		StreamingClient: false,
+		StreamingServer: true,
+	}, "trustedstore.v1.Stores", "WatchVolume", req)
+	if err != nil {
+		return nil, err
+	}
+	x := &storesWatchVolumeClient{stream}
+	return x, nil
+}
+
+type Stores_WatchVolumeClient interface {
+	Recv() (*VolumeEvent, error)
+	ttrpc.ClientStream
+}
+
+type storesWatchVolumeClient struct {
+	ttrpc.ClientStream
+}
+
+func (x *storesWatchVolumeClient) Recv() (*VolumeEvent, error) {
+	m := new(VolumeEvent)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func (c *storesClient) Unmount(ctx context.Context, req *UnmountRequest) (*UnmountResponse, error) {
@@ -105,4 +204,82 @@ func (c *storesClient) Health(ctx context.Context, req *HealthRequest) (*HealthR
 		return nil, err
 	}
 	return &resp, nil
+}
+
+type ImagesService interface {
+	PullImage(context.Context, *PullImageRequest, Images_PullImageServer) error
+}
+
+type Images_PullImageServer interface {
+	Send(*PullEvent) error
+	ttrpc.StreamServer
+}
+
+type imagesPullImageServer struct {
+	ttrpc.StreamServer
+}
+
+func (x *imagesPullImageServer) Send(m *PullEvent) error {
+	return x.StreamServer.SendMsg(m)
+}
+
+func RegisterImagesService(srv *ttrpc.Server, svc ImagesService) {
+	srv.RegisterService("trustedstore.v1.Images", &ttrpc.ServiceDesc{
+		Streams: map[string]ttrpc.Stream{
+			"PullImage": {
+				Handler: func(ctx context.Context, stream ttrpc.StreamServer) (interface{}, error) {
+					m := new(PullImageRequest)
+					if err := stream.RecvMsg(m); err != nil {
+						return nil, err
+					}
+					return nil, svc.PullImage(ctx, m, &imagesPullImageServer{stream})
+				},
+				StreamingClient: false,
+				StreamingServer: true,
+			},
+		},
+	})
+}
+
+type ImagesClient interface {
+	PullImage(context.Context, *PullImageRequest) (Images_PullImageClient, error)
+}
+
+type imagesClient struct {
+	client *ttrpc.Client
+}
+
+func NewImagesClient(client *ttrpc.Client) ImagesClient {
+	return &imagesClient{
+		client: client,
+	}
+}
+
+func (c *imagesClient) PullImage(ctx context.Context, req *PullImageRequest) (Images_PullImageClient, error) {
+	stream, err := c.client.NewStream(ctx, &ttrpc.StreamDesc{
+		StreamingClient: false,
+		StreamingServer: true,
+	}, "trustedstore.v1.Images", "PullImage", req)
+	if err != nil {
+		return nil, err
+	}
+	x := &imagesPullImageClient{stream}
+	return x, nil
+}
+
+type Images_PullImageClient interface {
+	Recv() (*PullEvent, error)
+	ttrpc.ClientStream
+}
+
+type imagesPullImageClient struct {
+	ttrpc.ClientStream
+}
+
+func (x *imagesPullImageClient) Recv() (*PullEvent, error) {
+	m := new(PullEvent)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
