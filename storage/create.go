@@ -143,7 +143,7 @@ func (c *creation) makeKeys(context.Context) error {
 		return err
 	}
 	c.id = c.header.UUID()
-	if c.opts.Key == nil && c.opts.Header == HeaderWritten {
+	if c.opts.Key == nil {
 		return nil
 	}
 	passphrase := c.opts.Key.bytes.Bytes()
