@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
@@ -130,34 +129,6 @@ func requireInterrupted(t *testing.T, p *process, dir string) {
 	require.Empty(t, p.stdout.String())
 	require.Empty(t, liveStores(t))
 	require.NoDirExists(t, filepath.Dir(dir))
-}
-
-// A pipe that is never closed is read until somebody has had enough.
-func TestInterruptedWhileWaitingForKey(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	require.NoError(t, unix.Mkfifo(pipe, 0o600))
-	named, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait for a reader
-	require.NoError(t, err)
-	r, w, err := os.Pipe()
-	require.NoError(t, err)
-	for source, in := range map[string]*os.File{"file:" + pipe: named, "-": w} {
-		p := &process{Cmd: exec.Command("trusted-store", "open", "/dev/x", "--key", source)}
-		p.Stdin, p.Stderr = r, &p.stderr
-		require.NoError(t, p.Start())
-		_, err := in.WriteString("k")
-		require.NoError(t, err)
-		require.Eventually(t, func() bool {
-			left, err := unix.IoctlGetInt(int(in.Fd()), unix.TIOCINQ)
-			require.NoError(t, err)
-			return left == 0
-		}, time.Minute, time.Millisecond, "it reads")
-		require.NoError(t, p.Process.Signal(syscall.SIGINT))
-		require.Equal(t, exitInterrupted, p.end(), "%s", &p.stderr)
-		require.Equal(t, "trusted-store: open: key: interrupted\n", p.stderr.String())
-	}
-	for _, f := range []*os.File{named, r, w} {
-		require.NoError(t, f.Close())
-	}
 }
 
 // A process that is killed leaves what it made; status shows it, close takes it
