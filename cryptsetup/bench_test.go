@@ -30,7 +30,7 @@ func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
 		h, err := cryptsetup.Read(d, cryptsetup.Profile{})
 		require.NoError(b, err)
-		key, _, err := h.Unlock([]byte(passphrase))
+		key, _, err := h.Unlock(b.Context(), []byte(passphrase))
 		require.NoError(b, err)
 		key.Wipe()
 	}
@@ -44,7 +44,7 @@ func BenchmarkCostliestKeyslot(b *testing.B) {
 			_, err := h.AddKeyslot([]byte("one"), key, k)
 			require.NoError(b, err)
 			for b.Loop() {
-				_, _, err := h.Unlock([]byte("two"))
+				_, _, err := h.Unlock(b.Context(), []byte("two"))
 				require.ErrorIs(b, err, cryptsetup.ErrWrongKey)
 			}
 		})

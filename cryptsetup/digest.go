@@ -1,6 +1,7 @@
 package cryptsetup
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
@@ -26,20 +27,21 @@ func newDigest(key *VolumeKey) (digest, error) {
 	if _, err := rand.Read(d.salt); err != nil {
 		return digest{}, fmt.Errorf("salt of the digest: %w", err)
 	}
-	d.sum = d.of(key.Bytes())
-	return d, nil
+	var err error
+	d.sum, err = d.of(context.Background(), key.Bytes())
+	return d, err
 }
 
-func (d digest) of(key []byte) (sum []byte) {
-	secret.Do(func() { sum = pbkdf2SHA256(key, d.salt, int(d.iterations), digestSize) })
-	return sum
+func (d digest) of(ctx context.Context, key []byte) (sum []byte, err error) {
+	secret.Do(func() { sum, err = pbkdf2SHA256(ctx, key, d.salt, int(d.iterations), digestSize) })
+	return sum, err
 }
 
 // matches compares in constant time; sums of different lengths never match.
-func (d digest) matches(key []byte) bool {
-	sum := d.of(key)
+func (d digest) matches(ctx context.Context, key []byte) (bool, error) {
+	sum, err := d.of(ctx, key)
 	defer secret.Zero(sum)
-	return subtle.ConstantTimeCompare(sum, d.sum) == 1
+	return err == nil && subtle.ConstantTimeCompare(sum, d.sum) == 1, err
 }
 
 func (d digest) encode(e *encoder, slots []string) {

@@ -1,6 +1,7 @@
 package cryptsetup_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -76,7 +77,7 @@ func ExampleRead() {
 		fmt.Println(err)
 		return
 	}
-	opened, slot, err := header.Unlock(passphrase)
+	opened, slot, err := header.Unlock(context.Background(), passphrase)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -84,7 +85,7 @@ func ExampleRead() {
 	defer opened.Wipe()
 	fmt.Println("slot", slot, "opened,", opened.Len(), "bytes")
 
-	_, _, err = header.Unlock([]byte("wrong"))
+	_, _, err = header.Unlock(context.Background(), []byte("wrong"))
 	fmt.Println(errors.Is(err, cryptsetup.ErrWrongKey), err)
 	// Output:
 	// slot 0 opened, 96 bytes

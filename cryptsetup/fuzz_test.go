@@ -202,7 +202,7 @@ func FuzzKeyslot(f *testing.F) {
 	require.NoError(f, err)
 	good, err := Read(bytes.NewReader(device), Profile{})
 	require.NoError(f, err)
-	want, _, err := good.Unlock(v.Key)
+	want, _, err := good.Unlock(f.Context(), v.Key)
 	require.NoError(f, err)
 	text, _, _ := strings.Cut(string(device[binarySize:copySize]), "\x00")
 	before, rest, _ := strings.Cut(text, `"kdf":`)
@@ -225,7 +225,7 @@ func FuzzKeyslot(f *testing.F) {
 		if slices.ContainsFunc(h.Keyslots(), costly) || len(passphrase) == 0 {
 			return
 		}
-		key, _, err := h.Unlock(passphrase)
+		key, _, err := h.Unlock(t.Context(), passphrase)
 		if err != nil {
 			require.ErrorIs(t, err, ErrWrongKey)
 			return

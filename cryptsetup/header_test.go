@@ -48,7 +48,7 @@ func newVolume(t testing.TB, i cryptsetup.Integrity, passphrases ...string) (*de
 
 func requireOpens(t testing.TB, h *cryptsetup.Header, passphrase string, want *cryptsetup.VolumeKey) {
 	t.Helper()
-	key, _, err := h.Unlock([]byte(passphrase))
+	key, _, err := h.Unlock(t.Context(), []byte(passphrase))
 	require.NoError(t, err)
 	defer key.Wipe()
 	require.True(t, bytes.Equal(want.Bytes(), key.Bytes()), "another volume key")
@@ -70,7 +70,7 @@ func TestWriteReadUnlock(t *testing.T) {
 			require.Len(t, h.Keyslots(), 2)
 			require.Equal(t, cheap, h.Keyslots()[1].KDF)
 			for slot, p := range []string{"one", "two"} {
-				got, opened, err := h.Unlock([]byte(p))
+				got, opened, err := h.Unlock(t.Context(), []byte(p))
 				require.NoError(t, err)
 				require.Equal(t, slot, opened)
 				require.Equal(t, key.Bytes(), got.Bytes())
@@ -85,7 +85,7 @@ func TestHeaderWithoutKeySlots(t *testing.T) {
 	d, _, _ := newVolume(t, cryptsetup.HMACSHA256)
 	h, err := cryptsetup.Read(d, cryptsetup.Profile{})
 	require.NoError(t, err)
-	_, _, err = h.Unlock([]byte("any"))
+	_, _, err = h.Unlock(t.Context(), []byte("any"))
 	require.ErrorIs(t, err, cryptsetup.ErrNoKeyslots)
 	require.ErrorIs(t, err, cryptsetup.ErrWrongKey)
 }
@@ -93,7 +93,7 @@ func TestHeaderWithoutKeySlots(t *testing.T) {
 func TestWrongKeyNamesWhatWasTried(t *testing.T) {
 	_, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one", "two", "three")
 	require.NoError(t, h.RemoveKeyslot(1))
-	_, _, err := h.Unlock([]byte("two"))
+	_, _, err := h.Unlock(t.Context(), []byte("two"))
 	var wrong *cryptsetup.WrongKeyError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, []int{0, 2}, wrong.Tried)
@@ -106,7 +106,7 @@ func TestWrongKeyNamesWhatWasTried(t *testing.T) {
 func TestEmptyPassphraseIsRefused(t *testing.T) {
 	_, h, key := newVolume(t, cryptsetup.HMACSHA256, "one")
 	for _, empty := range [][]byte{nil, {}} {
-		_, _, err := h.Unlock(empty)
+		_, _, err := h.Unlock(t.Context(), empty)
 		require.ErrorIs(t, err, cryptsetup.ErrEmptyPassphrase)
 		_, err = h.AddKeyslot(empty, key, cheap)
 		require.ErrorIs(t, err, cryptsetup.ErrEmptyPassphrase)

@@ -182,7 +182,7 @@ func weOpenWhatCryptsetupWrites(t *testing.T, tool string) {
 	profile := cryptsetup.Profile{Integrity: cryptsetup.RequireNone}
 	h, err := readFile(t, path, profile)
 	require.NoError(t, err)
-	key, slot, err := h.Unlock(keys[1])
+	key, slot, err := h.Unlock(t.Context(), keys[1])
 	require.NoError(t, err)
 	defer key.Wipe()
 	require.Equal(t, 5, slot)

@@ -1,8 +1,13 @@
 package cryptsetup
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"runtime"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -11,9 +16,9 @@ import (
 // [Argon2id].
 type KDF interface {
 	fmt.Stringer
-	// derive returns areaKeySize secret bytes. It leaves more of the passphrase and
-	// of them than it can wipe: call it in secret.Do.
-	derive(passphrase, salt []byte) []byte
+	// derive returns areaKeySize secret bytes, or ctx's error when that ends first. It
+	// leaves more of the passphrase and of them than it can wipe: call it in secret.Do.
+	derive(ctx context.Context, passphrase, salt []byte) ([]byte, error)
 	// check returns an ErrKDFBounds when p does not allow these parameters.
 	check(p Profile) error
 	encode(e *encoder, salt []byte)
@@ -35,7 +40,7 @@ type Argon2id struct {
 	Threads uint8
 }
 
-// randomKeySize is the length in bytes from which a key is taken to be random.
+// randomKeySize is the length in bytes from which a key may be a random one.
 const randomKeySize = 32
 
 // RandomKeyKDF is for keys of 32 or more random bytes: PBKDF2 with 1,000
@@ -49,22 +54,29 @@ func PassphraseKDF() KDF {
 	return Argon2id{Time: 4, MemoryKiB: DefaultMaxArgon2Memory / 1024, Threads: uint8(min(maxThreads, runtime.NumCPU()))}
 }
 
-// KDFFor chooses by length: a key of 32 bytes or more, the size that key
-// brokers and random generators hand out, gets [RandomKeyKDF], a shorter one
-// [PassphraseKDF]. Callers who use a long sentence that a person chose pass
-// PassphraseKDF themselves.
+// KDFFor gives [RandomKeyKDF] to a key of 32 bytes or more that is not text, and
+// [PassphraseKDF] to every other. Text is UTF-8 without control characters, but for
+// tabs and the ends of lines: a sentence is some, and so are hexadecimal digits and
+// base64, of which nobody can tell how they were chosen. Of random keys of 32 bytes
+// one in 30 billion is.
 func KDFFor(passphrase []byte) KDF {
-	if len(passphrase) >= randomKeySize {
+	if len(passphrase) >= randomKeySize && !isText(passphrase) {
 		return RandomKeyKDF()
 	}
 	return PassphraseKDF()
 }
 
+func isText(b []byte) bool {
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool {
+		return unicode.IsControl(r) && !strings.ContainsRune("\t\r\n", r)
+	})
+}
+
 // String returns the function and its cost.
 func (k PBKDF2) String() string { return fmt.Sprintf("pbkdf2 sha256, %d iterations", k.Iterations) }
 
-func (k PBKDF2) derive(passphrase, salt []byte) []byte {
-	return pbkdf2SHA256(passphrase, salt, int(k.Iterations), areaKeySize)
+func (k PBKDF2) derive(ctx context.Context, passphrase, salt []byte) ([]byte, error) {
+	return pbkdf2SHA256(ctx, passphrase, salt, int(k.Iterations), areaKeySize)
 }
 
 func (k PBKDF2) check(Profile) error {
@@ -93,8 +105,12 @@ func (k Argon2id) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, `{"type":"argon2id","time":%d,"memory_kib":%d,"threads":%d}`, k.Time, k.MemoryKiB, k.Threads), nil
 }
 
-func (k Argon2id) derive(passphrase, salt []byte) []byte {
-	return argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize)
+// derive cannot be interrupted once argon2 has begun.
+func (k Argon2id) derive(ctx context.Context, passphrase, salt []byte) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize), nil
 }
 
 func (k Argon2id) check(p Profile) error {

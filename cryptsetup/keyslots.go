@@ -1,6 +1,7 @@
 package cryptsetup
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"slices"
@@ -33,7 +34,13 @@ func (h *Header) addKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, er
 	if err := kdf.check(h.profile); err != nil {
 		return 0, err
 	}
-	if key.Len() != VolumeKeySize(h.meta.integrity) || !h.meta.digest.matches(key.Bytes()) {
+	if key.Len() != VolumeKeySize(h.meta.integrity) {
+		return 0, ErrVolumeKeyMismatch
+	}
+	// Whoever has the key unlocked the header with the same digest: that ended.
+	if right, err := h.meta.digest.matches(context.Background(), key.Bytes()); err != nil {
+		return 0, err
+	} else if !right {
 		return 0, ErrVolumeKeyMismatch
 	}
 	s, ok := h.freeKeyslot()
@@ -83,7 +90,10 @@ func (s *Keyslot) seal(passphrase []byte, key *VolumeKey) error {
 	}
 	var err error
 	secret.Do(func() {
-		slotKey := s.KDF.derive(passphrase, s.salt)
+		var slotKey []byte
+		if slotKey, err = s.KDF.derive(context.Background(), passphrase, s.salt); err != nil {
+			return
+		}
 		defer secret.Zero(slotKey)
 		s.area, err = sealArea(slotKey, key.Bytes(), s.Size)
 	})

@@ -1,8 +1,10 @@
 package cryptsetup_test
 
 import (
+	crand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,7 +41,7 @@ func TestRemovedKeySlotIsOverwrittenAndReused(t *testing.T) {
 	require.NoError(t, err)
 	requireOpens(t, h, "zero", key)
 	requireOpens(t, h, "two", key)
-	_, _, err = h.Unlock([]byte("one"))
+	_, _, err = h.Unlock(t.Context(), []byte("one"))
 	require.ErrorIs(t, err, cryptsetup.ErrWrongKey)
 
 	id, err := h.AddKeyslot([]byte("new"), key, cheap)
@@ -86,10 +88,26 @@ func TestAddKeyslotRefusesWhatReadWouldReject(t *testing.T) {
 	require.Len(t, h.Keyslots(), 1)
 }
 
-func TestKDFForChoosesByLength(t *testing.T) {
-	require.Equal(t, cryptsetup.RandomKeyKDF(), cryptsetup.KDFFor(make([]byte, 32)))
-	require.Equal(t, cryptsetup.PassphraseKDF(), cryptsetup.KDFFor(make([]byte, 31)))
+// Only what nobody can guess is spared the cost of guessing: 32 bytes or more, and no
+// text, however long.
+func TestKDFForTellsRandomKeysFromText(t *testing.T) {
+	for range 1000 {
+		key := make([]byte, 32)
+		_, _ = crand.Read(key)
+		require.Equal(t, cryptsetup.RandomKeyKDF(), cryptsetup.KDFFor(key), "%x", key)
+	}
+	for _, random := range []string{strings.Repeat("\x00", 32), strings.Repeat("a", 31) + "\x00", strings.Repeat("a", 31) + "\xff",
+		strings.Repeat("a", 31) + "\x1b", strings.Repeat("a", 31) + "\u0085"} {
+		require.Equal(t, cryptsetup.RandomKeyKDF(), cryptsetup.KDFFor([]byte(random)), "%q", random)
+	}
+	for _, text := range []string{"", "a", strings.Repeat("\x00", 31), strings.Repeat("a", 32), strings.Repeat("a", 100_000),
+		"correct horse battery staple, and one more", strings.Repeat("ab cd\tef\r\n", 4), strings.Repeat("Schlüssel ", 4), strings.Repeat("鍵", 11),
+		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="} {
+		require.Equal(t, cryptsetup.PassphraseKDF(), cryptsetup.KDFFor([]byte(text)), "%q", text)
+	}
+}
 
+func TestNoKDFMeansTheRightOne(t *testing.T) {
 	_, h, key := newVolume(t, cryptsetup.HMACSHA256)
 	_, err := h.AddKeyslot([]byte("a short one"), key, nil)
 	require.NoError(t, err)
@@ -175,7 +193,7 @@ func afterPowerCut(t *testing.T, d *device, key *cryptsetup.VolumeKey, keys []st
 		require.NoError(t, err)
 	}
 	for _, k := range keys {
-		got, _, err := h.Unlock([]byte(k))
+		got, _, err := h.Unlock(t.Context(), []byte(k))
 		if err == nil {
 			require.Equal(t, key.Bytes(), got.Bytes())
 			got.Wipe()

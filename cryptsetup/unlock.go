@@ -1,6 +1,7 @@
 package cryptsetup
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/trusted-store/trusted-store/internal/secret"
@@ -15,13 +16,15 @@ import (
 // for a passphrase some tenths of a second and 64 MiB. A hostile header inside
 // the bounds can make one slot take some seconds, and eight of them a minute;
 // the memory is never more than Profile.MaxArgon2Memory for one slot at a time.
-func (h *Header) Unlock(passphrase []byte) (*VolumeKey, int, error) {
+// When ctx ends Unlock does, with ctx's error: at once, or, since argon2id cannot
+// be interrupted, when that of one slot is done.
+func (h *Header) Unlock(ctx context.Context, passphrase []byte) (*VolumeKey, int, error) {
 	if len(passphrase) == 0 {
 		return nil, 0, fmt.Errorf("unlock: %w", ErrEmptyPassphrase)
 	}
 	wrong := &WrongKeyError{}
 	for _, s := range h.Keyslots() {
-		key, err := h.open(&s, passphrase)
+		key, err := h.open(ctx, &s, passphrase)
 		if err != nil {
 			return nil, 0, fmt.Errorf("unlock: key slot %d: %w", s.ID, err)
 		}
@@ -35,16 +38,19 @@ func (h *Header) Unlock(passphrase []byte) (*VolumeKey, int, error) {
 
 // open returns the volume key that a slot holds, or nil when the passphrase is
 // not the slot's.
-func (h *Header) open(s *Keyslot, passphrase []byte) (key *VolumeKey, err error) {
-	secret.Do(func() { key, err = h.openKeyslot(s, passphrase) })
+func (h *Header) open(ctx context.Context, s *Keyslot, passphrase []byte) (key *VolumeKey, err error) {
+	secret.Do(func() { key, err = h.openKeyslot(ctx, s, passphrase) })
 	return key, err
 }
 
-func (h *Header) openKeyslot(s *Keyslot, passphrase []byte) (*VolumeKey, error) {
+func (h *Header) openKeyslot(ctx context.Context, s *Keyslot, passphrase []byte) (*VolumeKey, error) {
 	if err := s.KDF.check(h.profile); err != nil {
 		return nil, err
 	}
-	slotKey := s.KDF.derive(passphrase, s.salt)
+	slotKey, err := s.KDF.derive(ctx, passphrase, s.salt)
+	if err != nil {
+		return nil, err
+	}
 	defer secret.Zero(slotKey)
 	candidate, err := secret.New(VolumeKeySize(h.meta.integrity))
 	if err != nil {
@@ -54,9 +60,9 @@ func (h *Header) openKeyslot(s *Keyslot, passphrase []byte) (*VolumeKey, error) 
 		candidate.Wipe()
 		return nil, err
 	}
-	if !h.meta.digest.matches(candidate.Bytes()) {
+	if right, err := h.meta.digest.matches(ctx, candidate.Bytes()); !right {
 		candidate.Wipe()
-		return nil, nil
+		return nil, err
 	}
 	return &VolumeKey{bytes: candidate, integrity: h.meta.integrity}, nil
 }

@@ -2,6 +2,7 @@ package cryptsetup_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"os"
@@ -61,14 +62,14 @@ func TestGoodVectorsAreAcceptedAndUnlock(t *testing.T) {
 			if len(v.Key) == 0 {
 				return
 			}
-			key, slot, err := h.Unlock(v.Key)
+			key, slot, err := h.Unlock(t.Context(), v.Key)
 			require.NoError(t, err)
 			defer key.Wipe()
 			require.Equal(t, v.Slot, slot)
 			sum := sha256.Sum256(key.Bytes())
 			require.Equal(t, v.VolumeKeySHA256, sum[:])
 
-			_, _, err = h.Unlock(append(v.Key, 'x'))
+			_, _, err = h.Unlock(t.Context(), append(v.Key, 'x'))
 			require.ErrorIs(t, err, cryptsetup.ErrWrongKey)
 		})
 	}
@@ -80,7 +81,7 @@ func openVolume(b []byte, p cryptsetup.Profile, passphrase []byte) error {
 	if err != nil {
 		return err
 	}
-	key, _, err := h.Unlock(passphrase)
+	key, _, err := h.Unlock(context.Background(), passphrase)
 	key.Wipe()
 	return err
 }

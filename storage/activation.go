@@ -94,8 +94,9 @@ func (a *activation) checkArguments(context.Context) error {
 	return checkMountPoint(a.mountPoint, a.log)
 }
 
-func (a *activation) claimDevice() (err error) {
-	a.dev, err = claim(a.device)
+func (a *activation) claimDevice(ctx context.Context) (err error) {
+	a.dev, err = await(ctx, silentDevice, func() (*claimed, error) { return claim(a.device) },
+		func(c *claimed) { _ = c.Close() }) // nothing was written
 	return err
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,7 +66,7 @@ func (l *live) is(id uuid.UUID) bool {
 	if top == nil {
 		top = l.new
 	}
-	return top.volume == id
+	return top != nil && top.volume == id
 }
 
 func (l *live) remove(ctx context.Context, control *dm.Control) error {
@@ -80,18 +81,32 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeGrace)
 	defer cancel()
-	for _, layer := range []*layer{l.new, l.crypt, l.integrity, l.data} {
-		if layer == nil {
-			continue
+	if l.new != nil {
+		if err := control.Remove(ctx, l.new.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
+			return stillOpen(l.new, err)
 		}
+	}
+	marked, err := l.markClosing(control)
+	if err != nil {
+		return err
+	}
+	for i, layer := range l.layers() {
 		if err := control.Remove(ctx, layer.info.Name); err != nil && !errors.Is(err, dm.ErrNotFound) {
+			if marked && i == 0 {
+				err = errors.Join(err, unmark(context.WithoutCancel(ctx), control, l.name)) // as whole as it was
+			}
 			return stillOpen(layer, err)
 		}
 	}
 	if err := control.RemoveStale(l.name + newSuffix); err != nil { // of a Resize that was killed
 		return err
 	}
-	return lent.release(disk)
+	return errors.Join(unmark(ctx, control, l.name), lent.release(disk))
+}
+
+// layers returns those of the store itself that are there, the upper one first.
+func (l *live) layers() []*layer {
+	return slices.DeleteFunc([]*layer{l.crypt, l.integrity, l.data}, func(l *layer) bool { return l == nil })
 }
 
 func stillOpen(l *layer, err error) error {

@@ -57,6 +57,7 @@ func (c *creation) steps() []step {
 		{"check device", c.checkDevice},
 		{"make keys", c.makeKeys},
 		{"clear device", c.clearDevice},
+		{"mark as unfinished", c.markUnfinished},
 	}
 	if c.opts.Tags.Place == TagsInMemory {
 		steps = append(steps, step{"make tag memory", c.makeTagMemory})
@@ -71,6 +72,7 @@ func (c *creation) steps() []step {
 	if c.opts.Header == HeaderWritten {
 		steps = append(steps, step{"write header", c.writeHeader})
 	}
+	steps = append(steps, step{"mark as whole", c.markWhole})
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{"mount", c.mount})
 	}
@@ -87,12 +89,14 @@ func (c *creation) checkOptions(ctx context.Context) error {
 	return c.checkArguments(ctx)
 }
 
-func (c *creation) checkDevice(context.Context) error {
-	if err := c.claimDevice(); err != nil {
+func (c *creation) checkDevice(ctx context.Context) error {
+	if err := c.claimDevice(ctx); err != nil {
 		return err
 	}
+	dev, allowed := c.dev, c.opts.Overwrite
 	var err error
-	if c.reused, err = c.dev.checkBlank(c.opts.Overwrite); err != nil {
+	c.reused, err = await(ctx, silentDevice, func() (bool, error) { return dev.checkBlank(allowed) }, keep)
+	if err != nil {
 		return err
 	}
 	if err := c.plan(); err != nil {

@@ -30,6 +30,10 @@ func (l *live) describeDevice(s *Status) {
 	if number == (dm.Device{}) {
 		return
 	}
+	s.describeNumber(number)
+}
+
+func (s *Status) describeNumber(number dm.Device) {
 	s.DeviceNumber = number.String()
 	if real, err := os.Readlink("/sys/dev/block/" + number.String()); err == nil {
 		s.Device = filepath.Join("/dev", filepath.Base(real))

@@ -174,7 +174,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 
 // nameTaken returns the mapping that has the name of one of the store's, or "".
 func nameTaken(control *dm.Control, name string) (string, error) {
-	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + newSuffix} {
+	for _, n := range []string{name, name + integritySuffix, name + dataSuffix, name + newSuffix, name + unfinishedSuffix} {
 		_, err := control.Info(n)
 		switch {
 		case err == nil:

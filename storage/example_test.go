@@ -42,7 +42,7 @@ func ExampleCreate_persistent() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	key, err := source.Load(nil)
+	key, err := source.Load(context.Background(), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

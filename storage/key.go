@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,9 +104,20 @@ func ParseKeySource(source string) (KeySource, error) {
 	return KeySource{}, keyFailure(refuse(ErrInvalid, hint, "its source has no known form"))
 }
 
-// Load reads the key. It warns in log when others than its owner can read the
-// key's file. log may be nil.
-func (s KeySource) Load(log *slog.Logger) (*Key, error) {
+// Load reads the key, until ctx ends: a pipe may be kept open for good. It warns in
+// log when others than its owner can read the key's file. log may be nil.
+//
+// A file is a regular one or a pipe. Devices are refused, and so are files below
+// /proc, /sys and the like, of which the kernel makes up the contents.
+func (s KeySource) Load(ctx context.Context, log *slog.Logger) (*Key, error) {
+	key, err := await(ctx, "no key so far", func() (*Key, error) { return s.load(log) }, (*Key).Wipe)
+	if failed := new(Error); err != nil && !errors.As(err, &failed) {
+		err = keyFailure(err)
+	}
+	return key, err
+}
+
+func (s KeySource) load(log *slog.Logger) (*Key, error) {
 	switch s.kind {
 	case keyFromStdin:
 		return ReadKey(os.Stdin)
@@ -114,28 +126,16 @@ func (s KeySource) Load(log *slog.Logger) (*Key, error) {
 	case keyFromFile:
 		return readKeyFile(s.path, log)
 	}
-	return nil, keyFailure(refuse(ErrInvalid, "", "no source"))
+	return nil, refuse(ErrInvalid, "", "no source")
 }
 
 // readDescriptor reads a duplicate, so that the caller's descriptor stays open.
 func readDescriptor(fd int) (*Key, error) {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return nil, keyFailure(refuse(ErrInvalid, "", "descriptor %d: %w", fd, err))
+		return nil, refuse(ErrInvalid, "", "descriptor %d: %w", fd, err)
 	}
 	f := os.NewFile(uintptr(own), "fd:"+strconv.Itoa(fd))
 	defer f.Close()
-	return ReadKey(f)
-}
-
-func readKeyFile(path string, log *slog.Logger) (*Key, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, keyFailure(refuse(ErrInvalid, "", "%s: %w", path, withoutName(err, path)))
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && log != nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("key file can be read by others than its owner", "path", path, "mode", fmt.Sprintf("%#o", info.Mode().Perm()), "expected", "0600 or 0400")
-	}
 	return ReadKey(f)
 }

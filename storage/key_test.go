@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/storage"
@@ -37,7 +40,7 @@ func load(t *testing.T, source string, log *slog.Logger) (*storage.Key, error) {
 	t.Helper()
 	s, err := storage.ParseKeySource(source)
 	require.NoError(t, err)
-	key, err := s.Load(log)
+	key, err := s.Load(t.Context(), log)
 	if key != nil {
 		t.Cleanup(key.Wipe)
 	}
@@ -103,8 +106,56 @@ func TestLoadFailures(t *testing.T) {
 		_, err := load(t, source, nil)
 		require.ErrorIs(t, err, storage.ErrInvalid, source)
 	}
-	_, err := storage.KeySource{}.Load(nil)
+	_, err := storage.KeySource{}.Load(t.Context(), nil)
 	require.ErrorIs(t, err, storage.ErrInvalid)
+}
+
+// What has no key, and may never end, is not read.
+func TestLoadRefusesWhatIsNoFile(t *testing.T) {
+	for path, want := range map[string]string{
+		"/proc/self/status": "makes up", "/proc/kmsg": "makes up", "/sys/kernel/uevent_seqnum": "makes up",
+		"/dev/zero": "device", "/dev/null": "device", "/dev/tty": "device", t.TempDir(): "is a directory",
+	} {
+		_, err := load(t, "file:"+path, nil)
+		require.ErrorIs(t, err, storage.ErrInvalid, path)
+		require.ErrorContains(t, err, "key: "+path+": ")
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// A pipe is a good place for a key, and is waited for as long as the caller wants,
+// whether nobody writes or nobody stops.
+func TestLoadFromPipes(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	silent := []string{"file:" + pipe, fmt.Sprint("fd:", r.Fd()), fmt.Sprint("file:/proc/self/fd/", r.Fd())}
+	for _, source := range silent {
+		s, err := storage.ParseKeySource(source)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, err = s.Load(ctx, nil)
+		cancel()
+		require.ErrorIs(t, err, context.DeadlineExceeded, source)
+		require.NotErrorIs(t, err, storage.ErrInvalid, source)
+	}
+	// Those that were given up read on, and get the end.
+	require.NoError(t, w.Close())
+	require.NoError(t, os.WriteFile(pipe, nil, 0))
+
+	pipe = filepath.Join(t.TempDir(), "pipe") // one of which nobody reads
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	go func() { _ = os.WriteFile(pipe, []byte("open sesame"), 0) }() // Load fails without it
+	_, err = load(t, "file:"+pipe, nil)
+	require.NoError(t, err)
+	path := keyFile(t, "open sesame")
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	_, err = load(t, fmt.Sprint("file:/proc/self/fd/", f.Fd()), nil)
+	require.NoError(t, err, "a link of the kernel to a file")
 }
 
 // The descriptor stays open and its caller's.

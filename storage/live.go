@@ -56,10 +56,11 @@ func (k layerKind) volume(mapping dm.Info) (uuid.UUID, bool) {
 // live is what the kernel has of one store.
 type live struct {
 	name      string
-	crypt     *layer // nil: not there
-	integrity *layer // nil: not there, as in a volume without integrity
-	data      *layer // nil: not there, as in a volume without integrity, or that cryptsetup opened
-	new       *layer // nil, but while Resize is at work, or after it was killed
+	crypt     *layer   // nil: not there
+	integrity *layer   // nil: not there, as in a volume without integrity
+	data      *layer   // nil: not there, as in a volume without integrity, or that cryptsetup opened
+	new       *layer   // nil, but while Resize is at work, or after it was killed
+	mark      *dm.Info // nil: not there, as in a store that is whole
 }
 
 // layer is one mapping.
@@ -89,10 +90,14 @@ func readLive(control *dm.Control, name string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	if crypt == nil && integrity == nil && data == nil && extra == nil {
+	mark, err := readMark(control, name)
+	if err != nil {
+		return nil, err
+	}
+	if crypt == nil && integrity == nil && data == nil && extra == nil && mark == nil {
 		return nil, noStore(control, name)
 	}
-	return &live{name, crypt, integrity, data, extra}, nil
+	return &live{name, crypt, integrity, data, extra, mark}, nil
 }
 
 // noStore says what a name is that has no layer of a store.
@@ -155,7 +160,7 @@ func storeName(mapping dm.Info) string {
 			return name
 		}
 	}
-	return ""
+	return markedName(mapping)
 }
 
 // resolveName turns a name, a node under /dev/mapper or the directory at which

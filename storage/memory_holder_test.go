@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ func TestHolder(t *testing.T) {
 	disk, file := heldBy(t)
 	source, err := storage.ParseKeySource("file:" + file)
 	require.NoError(t, err)
-	key, err := source.Load(nil)
+	key, err := source.Load(t.Context(), nil)
 	require.NoError(t, err)
 	in := bufio.NewReader(os.Stdin)
 	say(in, "holds the key")
@@ -153,10 +154,10 @@ func unlock(volume string, passphrase []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := h.Unlock(passphrase[1:]); !errors.Is(err, cryptsetup.ErrWrongKey) {
+	if _, _, err := h.Unlock(context.Background(), passphrase[1:]); !errors.Is(err, cryptsetup.ErrWrongKey) {
 		return fmt.Errorf("with a part of the key: %w", err)
 	}
-	key, _, err := h.Unlock(passphrase)
+	key, _, err := h.Unlock(context.Background(), passphrase)
 	key.Wipe()
 	return err
 }

@@ -55,7 +55,7 @@ func TestNoKeyStaysInRegisters(t *testing.T) {
 	file, volume := keyFile(t, string(passphrase)), filepath.Join(t.TempDir(), "volume")
 	child := startHolder(t, "TestRegisterHolder", volume, file)
 	child.expect(t, "done")
-	key, _, err := readHeader(t, volume).Unlock(passphrase)
+	key, _, err := readHeader(t, volume).Unlock(t.Context(), passphrase)
 	require.NoError(t, err)
 	defer key.Wipe()
 	child.holdsNone(t, map[string][]byte{"key": passphrase, "volume key": key.Bytes(), "slot's key": slotKey(t, volume, passphrase)})

@@ -89,9 +89,9 @@ func TestMountLiveNeedsFilesystem(t *testing.T) {
 func TestCheckKey(t *testing.T) {
 	kernel(t)
 	disk := newDiskWithKey(t, longKey)
-	require.NoError(t, storage.CheckKey(disk, newKey(t, longKey)))
-	require.ErrorIs(t, storage.CheckKey(disk, newKey(t, "another")), storage.ErrWrongKey)
+	require.NoError(t, storage.CheckKey(t.Context(), disk, newKey(t, longKey)))
+	require.ErrorIs(t, storage.CheckKey(t.Context(), disk, newKey(t, "another")), storage.ErrWrongKey)
 	open(t, disk, longKey, storage.OpenOptions{})
-	require.NoError(t, storage.CheckKey(disk, newKey(t, longKey)), "also while it is live")
-	require.ErrorIs(t, storage.CheckKey(storagetest.Disk(t, smallVolume), newKey(t, longKey)), storage.ErrHeaderRejected)
+	require.NoError(t, storage.CheckKey(t.Context(), disk, newKey(t, longKey)), "also while it is live")
+	require.ErrorIs(t, storage.CheckKey(t.Context(), storagetest.Disk(t, smallVolume), newKey(t, longKey)), storage.ErrHeaderRejected)
 }

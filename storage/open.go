@@ -64,7 +64,10 @@ func (o *opening) steps() []step {
 	if o.integrity != NoIntegrity {
 		steps = append(steps,
 			step{"check integrity superblock", o.readSuperblock},
+			step{"mark as unfinished", o.markUnfinished},
 			step{"activate integrity layer", o.reactivateIntegrity})
+	} else {
+		steps = append(steps, step{"mark as unfinished", o.markUnfinished})
 	}
 	steps = append(steps, step{"activate encryption", o.activateCrypt})
 	if o.mountPoint != NoMount {
@@ -73,6 +76,7 @@ func (o *opening) steps() []step {
 	if o.integrity != NoIntegrity {
 		steps = append(steps, step{"note the device's size", o.noteSize})
 	}
+	steps = append(steps, step{"mark as whole", o.markWhole})
 	if o.mountPoint != NoMount {
 		steps = append(steps, step{"mount", o.mount})
 	}
@@ -86,22 +90,23 @@ func (o *opening) checkArguments(ctx context.Context) error {
 	return o.activation.checkArguments(ctx)
 }
 
-func (o *opening) checkDevice(context.Context) error {
-	if err := o.claimDevice(); err != nil {
+func (o *opening) checkDevice(ctx context.Context) error {
+	if err := o.claimDevice(ctx); err != nil {
 		return err
 	}
 	o.sectors = o.dev.sectors() - dataSector // unless an integrity layer provides less
 	return nil
 }
 
-func (o *opening) readHeader(context.Context) error {
-	var err error
-	o.header, err = cryptsetup.Read(o.dev.File(), cryptsetup.Profile{
+func (o *opening) readHeader(ctx context.Context) error {
+	device, profile := o.dev.File(), cryptsetup.Profile{
 		Integrity:         cryptsetup.Require(o.opts.Integrity),
 		ExpectUUID:        o.opts.ExpectUUID,
 		ExpectFingerprint: o.opts.ExpectHeader,
 		MaxArgon2Memory:   o.opts.MaxArgon2Memory,
-	})
+	}
+	var err error
+	o.header, err = await(ctx, silentDevice, func() (*cryptsetup.Header, error) { return cryptsetup.Read(device, profile) }, keep)
 	if err != nil {
 		return explainHeader(err)
 	}
@@ -130,15 +135,23 @@ func explainHeader(err error) error {
 	return err
 }
 
-func (o *opening) unlock(context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(o.secret.bytes.Bytes())
+func (o *opening) unlock(ctx context.Context) (err error) {
+	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
 	return err
 }
 
 // readSuperblock plans the layer for the size that the device has now.
-func (o *opening) readSuperblock(context.Context) error {
-	found, layout, err := integrity.ReadSuperblock(o.dev.File(), dataSector)
-	o.layout, o.grew = layout, found.ProvidedSectors < layout.ProvidedSectors
+func (o *opening) readSuperblock(ctx context.Context) error {
+	type read struct {
+		found  integrity.Superblock
+		layout integrity.Layout
+	}
+	device := o.dev.File()
+	r, err := await(ctx, silentDevice, func() (r read, err error) {
+		r.found, r.layout, err = integrity.ReadSuperblock(device, dataSector)
+		return r, err
+	}, keep)
+	o.layout, o.grew = r.layout, r.found.ProvidedSectors < r.layout.ProvidedSectors
 	return explainShrunk(err)
 }
 

@@ -123,7 +123,7 @@ func (l *live) integrityMapping(device *os.File, sectors uint64) (m integrity.Ma
 	return m, need, err
 }
 
-func (r *resizing) unlock(context.Context) error {
+func (r *resizing) unlock(ctx context.Context) error {
 	if r.plan.done() {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (r *resizing) unlock(context.Context) error {
 	if len(header.Keyslots()) == 0 {
 		return ephemeralKeepsItsSize()
 	}
-	if r.key, _, err = header.Unlock(r.secret.bytes.Bytes()); err != nil {
+	if r.key, _, err = header.Unlock(ctx, r.secret.bytes.Bytes()); err != nil {
 		return err
 	}
 	if r.key.Len() != r.plan.target.KeySize {

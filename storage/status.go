@@ -41,13 +41,16 @@ const (
 // Status is what is live of one store, read from the kernel: there are no state
 // files. Sectors have 512 bytes.
 type Status struct {
-	Name     string    `json:"name"`
-	State    State     `json:"state"`
-	Problems []string  `json:"problems,omitempty"` // how the live tables differ from the profile
-	UUID     string    `json:"uuid,omitempty"`
-	Path     string    `json:"path"`
-	Number   string    `json:"number,omitempty"` // MAJ:MIN of the mapping
-	Promises []Promise `json:"promises"`
+	Name     string   `json:"name"`
+	State    State    `json:"state"`
+	Problems []string `json:"problems,omitempty"` // how the live tables differ from the profile
+	// Unfinished: a process of this project is making, opening or closing it, or died
+	// while it did. What is left then CloseUnfinished takes away.
+	Unfinished bool      `json:"unfinished,omitempty"`
+	UUID       string    `json:"uuid,omitempty"`
+	Path       string    `json:"path"`
+	Number     string    `json:"number,omitempty"` // MAJ:MIN of the mapping
+	Promises   []Promise `json:"promises"`
 
 	Type        string `json:"type"`
 	Cipher      string `json:"cipher,omitempty"`
@@ -132,7 +135,8 @@ func newStatus(name string) *Status {
 
 // StatusOf returns the status of one live store, named by its name, its node
 // under /dev/mapper or a directory where it is mounted; [ErrNotFound] when there
-// is none. It needs root.
+// is none. Unlike List it reads one block of the device: one that fails, is gone or
+// does not answer within 10 seconds is among the problems. It needs root.
 func StatusOf(ctx context.Context, nameOrDir string) (*Status, error) {
 	control, err := openControl()
 	if err != nil {
@@ -144,6 +148,9 @@ func StatusOf(ctx context.Context, nameOrDir string) (*Status, error) {
 		return nil, failure("status", nameOrDir, "", err)
 	}
 	s, err := statusOf(ctx, control, name)
+	if err == nil {
+		s.probeDevice(ctx)
+	}
 	return s, failure("status", nameOrDir, "", err)
 }
 
@@ -165,6 +172,7 @@ func readStatus(control *dm.Control, name string) (s *Status, layers []string, e
 	}
 	s = newStatus(name)
 	live.describe(s)
+	live.describeMark(s)
 	if live.crypt == nil {
 		return s, nil, nil
 	}

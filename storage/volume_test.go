@@ -20,8 +20,8 @@ import (
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
-// longKey is of a length that gets the cheap key derivation.
-const longKey = "a key of thirty-two bytes or more"
+// longKey gets the cheap key derivation: it is long, and no text.
+const longKey = "a key of thirty-two bytes or more\xff"
 
 const superblockOffset = cryptsetup.DataOffset
 

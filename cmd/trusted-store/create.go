@@ -24,6 +24,8 @@ Without --key the store is ephemeral: its key is in this kernel's memory only,
 and when it is closed or the machine stops, the contents are gone for good.
 With --key it can be opened again.
 
+` + keyKinds + `
+
 It returns as soon as the store can be used. The filesystem is small at first and
 grows to the whole device in the background; --wait waits for that.
 

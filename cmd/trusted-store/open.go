@@ -1,10 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/internal/cli"
@@ -14,8 +10,7 @@ import (
 func (a *app) open() *cobra.Command {
 	var (
 		common    storeFlags
-		expect    string
-		header    string
+		pins      pinFlags
 		maxMemory uint64
 	)
 	c := &cobra.Command{
@@ -35,10 +30,7 @@ is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 				Grow:            storage.GrowLater,
 			}
 			var err error
-			if opts.ExpectUUID, err = expectedUUID(c, expect); err != nil {
-				return err
-			}
-			if opts.ExpectHeader, err = expectedHeader(c, header); err != nil {
+			if opts.ExpectUUID, opts.ExpectHeader, err = pins.parse(c); err != nil {
 				return err
 			}
 			if common.key == "" {
@@ -60,38 +52,7 @@ is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 		},
 	}
 	common.add(c)
-	c.Flags().StringVar(&expect, "expect-uuid", "", "refuse every volume but the one with this `UUID`")
-	c.Flags().StringVar(&header, "expect-header", "", "refuse every header but the one with this `SHA256`, the fingerprint that inspect prints; it changes with every key added or removed")
+	pins.add(c)
 	addMaxMemory(c, &maxMemory)
 	return c
-}
-
-// expectedUUID parses --expect-uuid. The zero one would accept every volume.
-func expectedUUID(c *cobra.Command, text string) (uuid.UUID, error) {
-	if text == "" {
-		return uuid.Nil, nil
-	}
-	id, err := uuid.Parse(text)
-	switch {
-	case err != nil:
-		return id, cli.UsageErrorf(c, "--expect-uuid %q is not a UUID", text)
-	case id == uuid.Nil:
-		return id, cli.UsageErrorf(c, "--expect-uuid %q is not a UUID of a volume", text)
-	}
-	return id, nil
-}
-
-// expectedHeader parses --expect-header. The zero one would accept every header.
-func expectedHeader(c *cobra.Command, text string) (sum [sha256.Size]byte, err error) {
-	if text == "" {
-		return sum, nil
-	}
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b) != len(sum) {
-		return sum, cli.UsageErrorf(c, "--expect-header %q is not a SHA-256 in 64 hexadecimal digits", text)
-	}
-	if sum = [sha256.Size]byte(b); sum == [sha256.Size]byte{} {
-		return sum, cli.UsageErrorf(c, "--expect-header %q is not a SHA-256 of a header", text)
-	}
-	return sum, nil
 }

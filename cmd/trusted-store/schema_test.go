@@ -34,10 +34,11 @@ type (
 		Growth      *storage.Growth `json:"growth"`
 	}
 	keyOutput struct {
-		Device  string `json:"device"`
-		Slot    int    `json:"slot"`
-		Added   bool   `json:"added,omitempty"`
-		Removed bool   `json:"removed,omitempty"`
+		Device      string `json:"device"`
+		Slot        int    `json:"slot"`
+		Added       bool   `json:"added,omitempty"`
+		Removed     bool   `json:"removed,omitempty"`
+		Fingerprint string `json:"fingerprint"`
 	}
 	backingOutput struct {
 		File  string `json:"file"`

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -20,8 +21,8 @@ func (a *app) status() *cobra.Command {
 		Use:   "status [NAME|DIR]",
 		Short: "Show what is live, from the kernel itself",
 		Long: `Show one live store, or all of them: layers, key location, sizes, mounts, and
-what of the contents is protected how. Everything is read from the kernel; there
-are no state files.`,
+what of the contents is protected how. All is read from the kernel; there are no
+state files. A device that fails, is gone or does not answer is a problem, too.`,
 		Example: `  trusted-store status
   trusted-store status --json ` + storage.DefaultMountPoint,
 		Args: cli.AtMostOne("NAME or DIR"),
@@ -29,7 +30,7 @@ are no state files.`,
 			if len(args) == 1 {
 				return a.printStatusOf(c.Context(), args[0])
 			}
-			list, err := storage.List(c.Context())
+			list, err := statusOfAll(c.Context())
 			if err != nil {
 				return err
 			}
@@ -49,6 +50,24 @@ are no state files.`,
 		},
 		ValidArgsFunction: completeStores,
 	}
+}
+
+// statusOfAll asks all devices at once: one that does not answer takes its time.
+func statusOfAll(ctx context.Context) ([]storage.Status, error) {
+	list, err := storage.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var asked sync.WaitGroup
+	for i := range list {
+		asked.Go(func() {
+			if s, err := storage.StatusOf(ctx, list[i].Name); err == nil { // or closed since
+				list[i] = *s
+			}
+		})
+	}
+	asked.Wait()
+	return list, nil
 }
 
 func (a *app) printStatusOf(ctx context.Context, nameOrDir string) error {

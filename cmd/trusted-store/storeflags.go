@@ -10,6 +10,11 @@ import (
 	"github.com/trusted-store/trusted-store/storage"
 )
 
+// keyKinds says what a new key costs whoever uses it.
+const keyKinds = `A key of 32 bytes or more that is not text counts as random, and opens the volume at
+once. Text of any length (UTF-8, so hexadecimal digits and base64, too) and all that
+is shorter is a passphrase: each use takes some tenths of a second and 64 MiB.`
+
 // storeFlags are the flags that create and open share.
 type storeFlags struct {
 	key, mount, name string
@@ -63,5 +68,5 @@ func (a *app) key(ctx context.Context, source string) (*storage.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cli.ReadKey(ctx, a.err, source, func() (*storage.Key, error) { return s.Load(a.logger()) })
+	return cli.ReadKey(ctx, a.err, source, func() (*storage.Key, error) { return s.Load(ctx, a.logger()) })
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -142,7 +143,7 @@ func Report(w io.Writer, program, verb string, err error) int {
 func textOf(err error) string {
 	e, ok := any(err).(*storage.Error) // not one inside another, such as of a failed clean-up
 	if ok && errors.Is(err, context.Canceled) {
-		return e.What + ": " + e.Step + ": interrupted"
+		return strings.TrimSuffix(e.What+": "+e.Step, ": ") + ": interrupted"
 	}
 	return err.Error()
 }

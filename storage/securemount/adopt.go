@@ -2,74 +2,50 @@ package securemount
 
 import (
 	"context"
-	"errors"
 	"strings"
-	"time"
 
 	"github.com/trusted-store/trusted-store/storage"
 )
 
-// settleTime is how long another process may take between two mappings of a store
-// that it is making.
-const settleTime = 500 * time.Millisecond
-
 // Adopt looks at the stores that are live, those of an earlier Server among them.
-// What that one left half-made is taken away, as far as its name tells that it was
-// ours, and what has not its full size grows on.
+// What has not its full size grows on, and what bears the mark of a process that died
+// while it made, opened or closed a store is taken away; both happen in the background,
+// until Close. Adopt itself asks the kernel only, and no device.
 func (s *Server) Adopt(ctx context.Context) error {
 	list, err := storage.List(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	if left := leftovers(list); len(left) > 0 {
-		errs = append(errs, s.sweep(ctx, left))
-	}
 	for i := range list {
-		if growable(&list[i]) {
-			s.log.Info("growing goes on", "store", list[i].Name)
-			s.growers.start(list[i].Name)
+		live := &list[i]
+		switch {
+		case live.Unfinished:
+			s.sweeps.Go(func() { s.sweep(live.Name, live.DeviceNumber) })
+		case growable(live):
+			s.log.Info("growing goes on", "store", live.Name)
+			s.growers.start(live.Name)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+// sweep takes a store away unless somebody works at it: a request for its device does
+// it otherwise.
+func (s *Server) sweep(name, device string) {
+	release, err := s.locks.acquire(s.open, deviceLock(device))
+	if err != nil {
+		return
+	}
+	defer release()
+	if err := s.takeUnfinished(s.open, name); err != nil {
+		s.log.Warn("half-made store stays", "store", name, "device", device, "err", err)
+		return
+	}
+	s.log.Warn("half-made store was taken away", "store", name, "device", device)
 }
 
 // growable reports whether there is something left to grow.
 func growable(live *storage.Status) bool {
 	return live.Growth != nil && !live.Growth.Full() && len(live.Mounts) > 0 &&
 		!strings.HasPrefix(live.Mounts[0].Options+",", "ro,")
-}
-
-// leftovers returns the names of stores that somebody is making, or that a process
-// left half-made.
-func leftovers(list []storage.Status) map[string]bool {
-	names := map[string]bool{}
-	for i := range list {
-		ours := strings.HasPrefix(list[i].Name, storage.NamePrefix)
-		if left, err := halfMade(&list[i]); ours && left && err == nil {
-			names[list[i].Name] = true
-		}
-	}
-	return names
-}
-
-// sweep takes away what is still half-made after a while.
-func (s *Server) sweep(ctx context.Context, before map[string]bool) error {
-	select {
-	case <-time.After(settleTime):
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	list, err := storage.List(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for name := range leftovers(list) {
-		if before[name] {
-			s.log.Warn("taking away what was left half-made", "store", name)
-			errs = append(errs, s.takeAway(ctx, name))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -27,14 +27,16 @@
 // formats.
 //
 // The reply comes when the store can be used and has [Options.MinSize]; it grows on
-// in the background, a large one as it fills ([Options.GrowFull]). A request that failed has left nothing behind. When the caller
-// hangs up, or its time is over, what is half-made is taken away; a store that was
-// whole by then, and only waited for its size, stays.
+// in the background, a large one as it fills ([Options.GrowFull]). A request that
+// failed has left nothing behind. When the caller hangs up, or its time is over, what
+// is half-made is taken away; a store that was whole by then, and only waited for its
+// size, stays.
 //
 // The same request again finds the store and changes nothing. What is live is read
 // from the kernel each time: there are no state files, so that a service that was
 // killed and started again finds the stores, has them grow on, and takes away what
-// was left half-made. A request that differs from what is live on the device is
+// was left half-made, in the background: only what a mark in the kernel says is not
+// whole ([storage.CloseUnfinished]), whatever the device holds. A request that differs from what is live on the device is
 // refused with the differences ([ConflictError]). What cannot be told from a live
 // store is not compared: mkfsOpts, and whether it was formatted or opened.
 //

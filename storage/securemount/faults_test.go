@@ -162,28 +162,6 @@ func TestRefusedRequestsTouchNothing(t *testing.T) {
 	require.NoDirExists(t, dir)
 }
 
-// What a process that died left on the device is taken away, by the next request
-// or by the next service.
-func TestHalfMadeIsTakenAway(t *testing.T) {
-	s := serve(t, Options{})
-	disk, dir := storagetest.Disk(t, small), newDir(t)
-	leave := func() {
-		t.Helper()
-		_, err := storage.Create(t.Context(), disk, storage.CreateOptions{MountPoint: storage.NoMount})
-		require.NoError(t, err)
-		storagetest.WriteBytes(t, disk, 0, make([]byte, 32<<10)) // the header comes last
-	}
-	req := request(t, disk, dir)
-	leave()
-	require.Equal(t, storage.StateMounted, s.do(t, req).State)
-	s.unmountStore(t, dir)
-	leave()
-	s.restart(t)
-	list, err := storage.List(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, list)
-}
-
 // Many at once: each device becomes one store, formatted once.
 func TestManyRequestsAtOnce(t *testing.T) {
 	made := &counter{Handler: slog.DiscardHandler, message: "store is usable"}

@@ -21,7 +21,7 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	defer cancel()
 	switch source.kind {
 	case keyFile:
-		return s.readKey(source.from)
+		return s.readKey(ctx, source.from)
 	case keyResource:
 		return s.askForKey(ctx, source, keyservice.Resource)
 	case keySealed:
@@ -30,8 +30,8 @@ func (s *Server) loadKey(ctx context.Context, source KeySource) (*storage.Key, e
 	return nil, nil
 }
 
-// readKey reads a key's file. A pipe could keep it waiting for good.
-func (s *Server) readKey(path string) (*storage.Key, error) {
+// readKey reads a key's file. A pipe is refused: who would write to it?
+func (s *Server) readKey(ctx context.Context, path string) (*storage.Key, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &InvalidRequestError{[]string{fmt.Sprintf("key file://%s: no regular file", path)}}
 	}
@@ -39,7 +39,7 @@ func (s *Server) readKey(path string) (*storage.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file.Load(s.log)
+	return file.Load(ctx, s.log)
 }
 
 // askForKey has ask, a function of package keyservice, get the key.

@@ -23,46 +23,40 @@ func (m *mounting) lookUp(ctx context.Context) (*storage.Status, error) {
 		if live.DeviceNumber != m.device && !named {
 			continue
 		}
-		left, err := halfMade(live)
-		switch {
-		case err != nil:
-			return nil, err
-		case !left:
+		if !live.Unfinished {
 			return live, nil
 		}
 		m.log.Warn("taking away what was left half-made", "store", live.Name, "device", m.device)
-		if err := m.takeAway(ctx, live.Name); err != nil {
+		if err := m.takeUnfinished(ctx, live.Name); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
 }
 
-// halfMade reports whether a live store is what a process that died left, which
-// nobody can use. The header is the last thing that is written before a store is
-// mounted; of a store without one, which is never made here, whatever is whole is
-// somebody's. A device on which somebody works at this moment is busy.
-func halfMade(live *storage.Status) (bool, error) {
-	if len(live.Mounts) > 0 {
-		return false, nil
+// takeUnfinished takes away what a process that died left, as its mark tells. A
+// store at which somebody works at this moment is busy.
+func (s *Server) takeUnfinished(ctx context.Context, name string) error {
+	if err := storage.CloseUnfinished(ctx, name); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
 	}
-	incomplete := live.State == storage.StateIncomplete
-	if live.Device == "" {
-		return incomplete, nil
+	if link := s.linkOf(name); link != "" {
+		s.dropLink(name)
+		return removeLink(mapperDir+name, link)
 	}
-	_, err := storage.Keys(live.Device)
-	if errors.Is(err, storage.ErrHeaderRejected) {
-		return incomplete || live.Offset > 0, nil // in front of the data there would be a header
-	}
-	return incomplete && err == nil, err
+	return nil
 }
 
 // reuse makes of a live store what the request asks for, without touching what is
 // on it, or says how the two differ.
 func (m *mounting) reuse(ctx context.Context, live *storage.Status) error {
+	live, err := storage.StatusOf(ctx, live.Name) // which also asks whether the device works
+	if err != nil {
+		return err
+	}
 	differ := m.differences(live)
 	if len(differ) == 0 {
-		difference, err := m.keyDifference(live)
+		difference, err := m.keyDifference(ctx, live)
 		if err != nil {
 			return err
 		}
@@ -138,9 +132,9 @@ func (m *mounting) mountDifference(mounts []storage.Mount) string {
 }
 
 // keyDifference compares the key with that of the live store.
-func (m *mounting) keyDifference(live *storage.Status) (string, error) {
+func (m *mounting) keyDifference(ctx context.Context, live *storage.Status) (string, error) {
 	if m.key != nil {
-		err := storage.CheckKey(live.Device, m.key)
+		err := storage.CheckKey(ctx, live.Device, m.key)
 		if errors.Is(err, storage.ErrWrongKey) {
 			return "its key is another one", nil
 		}
@@ -148,7 +142,7 @@ func (m *mounting) keyDifference(live *storage.Status) (string, error) {
 	}
 	keyed := live.Journal == "journaled"
 	if live.Integrity == "none" {
-		slots, err := storage.Keys(live.Device)
+		slots, err := storage.Keys(ctx, live.Device)
 		if err != nil {
 			return "", err
 		}

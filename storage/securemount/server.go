@@ -1,6 +1,7 @@
 package securemount
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,9 @@ type Server struct {
 	locks    locks
 	growers  growers
 	mounting atomic.Int32
+	sweeps   sync.WaitGroup
+	open     context.Context // until Close
+	shut     context.CancelFunc
 
 	carriedOut carriedOut
 
@@ -70,7 +74,10 @@ func New(opts Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{opts: opts, log: log, growers: growers{log: log, full: opts.GrowFull}, links: map[string]string{}}
+	open, shut := context.WithCancel(context.Background())
+	return &Server{
+		opts: opts, log: log, growers: growers{log: log, full: opts.GrowFull}, open: open, shut: shut, links: map[string]string{},
+	}
 }
 
 // Register adds both services to a ttrpc server.
@@ -79,9 +86,13 @@ func (s *Server) Register(t *ttrpc.Server) {
 	stores.RegisterStoresService(t, s)
 }
 
-// Close stops growing, which takes no longer than one step. The stores stay as
-// they are: another Server adopts them.
-func (s *Server) Close() { s.growers.close() }
+// Close stops growing, which takes no longer than one step, and taking away. The
+// stores stay as they are: another Server adopts them.
+func (s *Server) Close() {
+	s.shut()
+	s.growers.close()
+	s.sweeps.Wait()
+}
 
 func (s *Server) setLink(name, path string) {
 	s.mu.Lock()

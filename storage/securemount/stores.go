@@ -62,6 +62,9 @@ func (s *Server) takeAway(ctx context.Context, name string) error {
 // Status is part of the protocol.
 func (s *Server) Status(ctx context.Context, req *stores.StatusRequest) (*stores.StatusResponse, error) {
 	live, err := find(ctx, req.GetStore())
+	if err == nil {
+		live, err = storage.StatusOf(ctx, live.Name)
+	}
 	if err != nil {
 		return nil, statusOf(err)
 	}
