@@ -18,7 +18,9 @@ const (
 )
 
 const (
+	modeType      = 0xF000
 	modeRegular   = 0x8000
+	modeSymlink   = 0xA000
 	modeDirectory = 0x4000
 
 	flagExtents = 0x80000

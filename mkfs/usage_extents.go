@@ -1,16 +1,12 @@
 package mkfs
 
-import (
-	"context"
-	"encoding/binary"
-	"io"
-	"slices"
-)
+import "encoding/binary"
 
 // extent is a run of a file's blocks on the device.
 type extent struct {
 	span
 	unwritten bool // allocated, and read as zeros by the filesystem
+	node      bool // no contents, but a node of the tree of extents
 }
 
 const (
@@ -19,26 +15,9 @@ const (
 	tableChunkBlocks = 64
 )
 
-// ReadOwners finds out to which inodes blocks belong, which must be ascending. Blocks of metadata, of extent trees and of
-// files without extents have none. It reads what [ReadUsage] reads; `find DIR -inum N` then names the file.
-func ReadOwners(ctx context.Context, dev io.ReaderAt, size uint64, blocks []uint64) (map[uint64]uint64, error) {
-	r, err := newUsageReader(ctx, dev, size)
-	if err != nil {
-		return nil, err
-	}
-	owners := map[uint64]uint64{}
-	err = r.eachExtent(func(inode uint64, e extent) {
-		i, _ := slices.BinarySearch(blocks, e.start)
-		for ; i < len(blocks) && blocks[i] < e.end(); i++ {
-			owners[blocks[i]] = inode
-		}
-	})
-	return owners, err
-}
-
-// eachExtent calls visit for every extent of every inode in use. What cannot be read, or makes no sense, as on a live
+// eachInode calls visit for every inode in use, with its bytes. What cannot be read, or makes no sense, as on a live
 // filesystem can be for a moment, is left out. The error is that of the context.
-func (r *usageReader) eachExtent(visit func(inode uint64, e extent)) error {
+func (r *usageReader) eachInode(visit func(number uint64, inode []byte)) error {
 	used, table := make([]byte, BlockSize), make([]byte, tableChunkBlocks*BlockSize)
 	for group := range r.descriptors {
 		d := &r.descriptors[group]
@@ -57,7 +36,7 @@ func (r *usageReader) eachExtent(visit func(inode uint64, e extent)) error {
 			n := min(uint64(len(chunk)/r.InodeSize), inodes-done)
 			for i := range n {
 				if number := done + i; used[number/8]>>(number%8)&1 == 1 {
-					r.inodeExtents(chunk[i*uint64(r.InodeSize):], func(e extent) { visit(first+number, e) })
+					visit(first+number, chunk[i*uint64(r.InodeSize):])
 				}
 			}
 			done += n
@@ -82,6 +61,20 @@ func (r *usageReader) readTable(chunk []byte, at uint64) {
 	}
 }
 
+// readInode returns the bytes of an inode; nil when that cannot be read, or is none.
+func (r *usageReader) readInode(number uint64) []byte {
+	group, index := (number-1)/r.InodesPerGroup, (number-1)%r.InodesPerGroup
+	if number == 0 || BlockSize%r.InodeSize != 0 || group >= uint64(len(r.descriptors)) || index >= r.tableInodes(&r.descriptors[group]) {
+		return nil
+	}
+	block, at := make([]byte, BlockSize), index*uint64(r.InodeSize)
+	if r.read(block, r.descriptors[group].inodeTable+at/BlockSize) != nil {
+		return nil
+	}
+	return block[at%BlockSize:]
+}
+
+// inodeExtents visits the extents of an inode, and the nodes that they are in.
 func (r *usageReader) inodeExtents(inode []byte, visit func(extent)) {
 	if binary.LittleEndian.Uint32(inode[0x20:])&flagExtents != 0 {
 		r.extentNode(inode[0x28:0x64], maxExtentDepth, visit)
@@ -110,6 +103,7 @@ func (r *usageReader) extentChild(at uint64, depth uint16, visit func(extent)) {
 	if r.treeBlocks++; r.treeBlocks > r.Blocks {
 		return // more nodes than there are blocks
 	}
+	visit(extent{span: span{at, 1}, node: true})
 	node := make([]byte, BlockSize)
 	if err := r.read(node, at); err != nil {
 		r.unreadable(at)
@@ -121,7 +115,7 @@ func (r *usageReader) extentChild(at uint64, depth uint16, visit func(extent)) {
 func parseExtent(e []byte) extent {
 	le := binary.LittleEndian
 	count := uint64(le.Uint16(e[4:]))
-	x := extent{span{uint64(le.Uint32(e[8:])) | uint64(le.Uint16(e[6:]))<<32, count}, false}
+	x := extent{span: span{uint64(le.Uint32(e[8:])) | uint64(le.Uint16(e[6:]))<<32, count}}
 	if count > maxExtentBlocks {
 		x.count, x.unwritten = count-maxExtentBlocks, true
 	}

@@ -25,10 +25,12 @@ func ReadUsage(ctx context.Context, dev io.ReaderAt, size uint64) (*Usage, error
 	if err != nil {
 		return nil, err
 	}
-	err = r.eachExtent(func(_ uint64, e extent) {
-		if e.unwritten {
-			r.leaveOut(e.span)
-		}
+	err = r.eachInode(func(_ uint64, inode []byte) {
+		r.inodeExtents(inode, func(e extent) {
+			if e.unwritten {
+				r.leaveOut(e.span)
+			}
+		})
 	})
 	slices.Sort(r.Unreadable)
 	r.Unreadable = slices.Compact(r.Unreadable)
@@ -79,12 +81,16 @@ const (
 
 func (r *usageReader) readSuperblock(size uint64) error {
 	geometry, err := ReadGeometry(r.dev)
-	if err != nil {
+	var op *OpError
+	switch {
+	case errors.As(err, &op):
+		return fmt.Errorf("superblock: %w", err)
+	case err != nil:
 		return err
 	}
 	block := make([]byte, BlockSize)
 	if _, err := r.dev.ReadAt(block, 0); err != nil {
-		return &OpError{"read", 0, BlockSize, err}
+		return fmt.Errorf("superblock: %w", &OpError{"read", 0, BlockSize, err})
 	}
 	if _, err := binary.Decode(block[superblockOffset:], binary.LittleEndian, &r.super); err != nil {
 		return fmt.Errorf("mkfs: superblock: %w", err)
@@ -119,7 +125,7 @@ func (r *usageReader) readGroups() error {
 	for n := uint64(0); n*perBlock < r.groupCount(); n++ {
 		at := r.descriptorBlock(n, perBlock)
 		if err := r.read(block, at); err != nil {
-			return err
+			return fmt.Errorf("group descriptors: %w", err)
 		}
 		for i := range min(perBlock, r.groupCount()-n*perBlock) {
 			r.descriptors = append(r.descriptors, r.parseDescriptor(block[i*r.descriptorBytes():]))

@@ -121,7 +121,8 @@ func TestUsageOfFiles(t *testing.T) {
 	owners, err := mkfs.ReadOwners(t.Context(), f, 300*mib, asked)
 	require.NoError(t, err)
 	inode := uint64(12) // the first that is free
-	require.Equal(t, map[uint64]uint64{written[3]: inode, written[4]: inode}, owners)
+	owner := mkfs.Owner{Content: mkfs.ContentFile, Inode: inode, Paths: []string{"/written"}}
+	require.Equal(t, map[uint64]mkfs.Owner{0: {Content: mkfs.ContentSuperblock}, written[3]: owner, written[4]: owner}, owners)
 }
 
 // blocksOf lists the data blocks of a file.
@@ -244,7 +245,8 @@ func (s sparse) ReadAt(b []byte, at int64) (int, error) {
 	return len(b), nil
 }
 
-// FuzzReadUsage changes bytes of the metadata: whatever they say, reading ends, and no block is outside the device.
+// FuzzReadUsage changes bytes of the metadata: whatever they say, reading ends, no block is outside the device, and no
+// owner of a block is told with more names than fit.
 func FuzzReadUsage(f *testing.F) {
 	const size = 32 * mib
 	image := sparse{map[int64][]byte{}, size}
@@ -282,6 +284,15 @@ func FuzzReadUsage(f *testing.F) {
 		}
 		require.LessOrEqual(t, last, uint64(size/mkfs.BlockSize))
 		require.Equal(t, u.Used(), total)
+		var all []uint64
+		for block := range uint64(size / mkfs.BlockSize) {
+			all = append(all, block)
+		}
+		owners, err := mkfs.ReadOwners(context.Background(), changed, size, all)
+		require.NoError(t, err)
+		for _, owner := range owners {
+			require.LessOrEqual(t, len(owner.Paths), 16)
+		}
 	})
 }
 

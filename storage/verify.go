@@ -2,11 +2,11 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 
 	"github.com/trusted-store/trusted-store/internal/dm"
+	"github.com/trusted-store/trusted-store/mkfs"
 )
 
 // VerifyScope says what [Verify] reads.
@@ -63,8 +63,17 @@ type Unreadable struct {
 	Sector  uint64          `json:"sector"`
 	Sectors uint64          `json:"sectors"`
 	Cause   UnreadableCause `json:"cause"`
-	// Inode is that of the file whose contents it holds; 0: none, or not known.
+	// Holds is "file", "directory", "symbolic link", "extents" or "extended attributes" of
+	// one, "journal", "superblock", "group descriptors", "block bitmap", "inode bitmap"
+	// or "inode table"; "": not known.
+	Holds mkfs.Content `json:"holds,omitempty"`
+	// Inode is that of the file or directory; 0: none, or not known.
 	Inode uint64 `json:"inode,omitempty"`
+	// Paths are its names in the filesystem, at most 16, or those of all whose inodes
+	// a table holds. Bytes that are no UTF-8 are U+FFFD in JSON.
+	Paths []string `json:"paths,omitempty"`
+	// MorePaths is the number of names that are not in Paths.
+	MorePaths uint64 `json:"more_paths,omitempty"`
 }
 
 // UnreadableCause says why a block cannot be read.
@@ -89,12 +98,17 @@ const (
 // out. The store may be in use meanwhile; it is synced, and what fails is
 // looked at once more. What is written while Verify runs may be left out.
 //
+// Only when there is something to report does it ask the filesystem what the blocks
+// hold, and reads all directories for the names. Paths begin at the root of the
+// filesystem, wherever that is mounted. A file that is moved or removed meanwhile, or
+// that is in a directory which cannot be read, may be told by its inode alone.
+//
 // It shows what the device returns now. Tags that the kernel has in its buffers,
 // for some minutes after they were used, are not read again, and with tags on the
 // device an old block with its old tag is authentic.
 //
 // It needs root, 1 MiB of memory for each of a few reads at once and 32 MiB for
-// each TiB in use. When a persistent store is mounted it needs Linux 5.14.
+// each TiB in use, with names 64 MiB more at the most. When a persistent store is mounted it needs Linux 5.14.
 func Verify(ctx context.Context, nameOrDir string, opts VerifyOptions) (*Verification, error) {
 	v, err := verifyStore(ctx, nameOrDir, opts)
 	return v, failure("verify", nameOrDir, "", err)
@@ -139,37 +153,17 @@ func (v *Verification) err() error {
 		return nil
 	}
 	hint := "the contents of these blocks are lost; no file has them, or it is not known which"
-	if slices.ContainsFunc(v.Unreadable, func(u Unreadable) bool { return u.Inode != 0 }) {
-		hint = "find DIR -xdev -inum INODE names a file; its contents there are lost"
+	switch {
+	case slices.ContainsFunc(v.Unreadable, func(u Unreadable) bool { return len(u.Paths) > 0 }):
+		hint = "what the named files and directories hold there is lost"
+	case slices.ContainsFunc(v.Unreadable, func(u Unreadable) bool { return u.Inode != 0 && u.Holds != mkfs.ContentJournal }):
+		hint = "find DIR -xdev -inum INODE may name a file; its contents there are lost"
 	}
 	blocks := v.UnreadableBytes / blockSize
 	if blocks == 1 {
 		return refuse(ErrIntegrity, hint, "1 block of %d bytes cannot be read", blockSize)
 	}
 	return refuse(ErrIntegrity, hint, "%d blocks of %d bytes cannot be read", blocks, blockSize)
-}
-
-// add appends a block, to the run before it where that is the same.
-func (v *Verification) add(block uint64, cause UnreadableCause, inode uint64) {
-	const sectors = blockSize / sectorSize
-	v.UnreadableBytes += blockSize
-	if n := len(v.Unreadable); n > 0 {
-		last := &v.Unreadable[n-1]
-		if last.Sector+last.Sectors == block*sectors && last.Cause == cause && last.Inode == inode {
-			last.Sectors += sectors
-			return
-		}
-	}
-	v.Unreadable = append(v.Unreadable, Unreadable{block * sectors, sectors, cause, inode})
-}
-
-// String says where, why, and in which file.
-func (u Unreadable) String() string {
-	text := fmt.Sprintf("sectors %d to %d: %s", u.Sector, u.Sector+u.Sectors-1, u.Cause)
-	if u.Inode != 0 {
-		text += fmt.Sprintf(", inode %d", u.Inode)
-	}
-	return text
 }
 
 // path returns the node of the upper mapping.

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
-	"slices"
 	"sync"
 	"unsafe"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
-
-	"github.com/trusted-store/trusted-store/mkfs"
 )
 
 const (
@@ -142,49 +139,6 @@ func (v *verifier) block(buffer []byte, block uint64) (UnreadableCause, error) {
 		}
 	}
 	return "", fmt.Errorf("block %d: %w", block, err)
-}
-
-// confirm reads once more what could not be read, and reports what still cannot.
-func (v *verifier) confirm(ctx context.Context, bad []uint64) error {
-	slices.Sort(bad)
-	bad = slices.Compact(bad)
-	var owners map[uint64]uint64
-	if len(bad) > 0 && v.opts.Scope == VerifyUsed {
-		var err error
-		if bad, owners, err = v.stillUsed(ctx, bad); err != nil {
-			return err
-		}
-	}
-	buffer := alignedBlocks(blockSize)
-	for _, block := range bad {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		switch cause, err := v.block(buffer, block); {
-		case err != nil:
-			return err
-		case cause != "":
-			v.found.add(block, cause, owners[block])
-		}
-	}
-	return nil
-}
-
-// stillUsed leaves out the blocks that are of no use any more: while the store is
-// in use one can be freed before it was ever written. It also finds the inodes that
-// the others belong to.
-func (v *verifier) stillUsed(ctx context.Context, bad []uint64) (still []uint64, owners map[uint64]uint64, err error) {
-	usage, err := v.usage(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, block := range bad {
-		if _, metadata := slices.BinarySearch(usage.Unreadable, block); metadata || usage.Uses(block) {
-			still = append(still, block)
-		}
-	}
-	owners, err = mkfs.ReadOwners(ctx, v.cached, v.size, still)
-	return still, owners, err
 }
 
 // alignedBlocks returns memory as direct I/O wants it: on the heap, which does

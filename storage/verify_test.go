@@ -3,6 +3,7 @@ package storage_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/integrity"
+	"github.com/trusted-store/trusted-store/mkfs"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
@@ -23,7 +25,7 @@ const verifySize = 64 * mib
 // reserved ones, and what was reserved in part.
 func fillForVerify(t *testing.T, dir string) {
 	t.Helper()
-	for _, name := range []string{"a/one", "a/two", "a/removed", "b/three"} {
+	for _, name := range []string{"a/one", "a/two", "a/removed", "b/three", "b/c/d/deep"} {
 		writeFile(t, filepath.Join(dir, name), strings.Repeat(name, 20_000))
 	}
 	require.NoError(t, os.Remove(filepath.Join(dir, "a/removed")))
@@ -109,23 +111,31 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	layout, err := integrity.Plan(verifySize/512, superblockOffset/512, integrity.MinimalJournal)
 	require.NoError(t, err)
 	inStore := func(name string) string { return filepath.Join(s.MountPoint(), name) }
-	one, two, three := inStore("a/one"), inStore("a/two"), inStore("b/three")
+	one, two, three, deep := inStore("a/one"), inStore("a/two"), inStore("b/three"), inStore("b/c/d/deep")
+	require.NoError(t, os.Link(one, inStore("b/c/other")))
+	moved := inStore("b/c/d/moved\nsectors 0")
+	require.NoError(t, os.Rename(three, moved))
 	flip := func(block uint64) storage.Unreadable {
 		storagetest.FlipBit(t, disk, int64(layout.DataSector(block*8))*512+77)
 		return storage.Unreadable{Sector: block * 8, Sectors: 8, Cause: storage.Unauthentic}
 	}
-	inOne, inThree, inTwo := blockOf(t, one, 2), blockOf(t, three, 1), blockOf(t, two, 0)
-	inodes := []uint64{inodeOf(t, one), inodeOf(t, three)}
+	inOne, inMoved, inTwo := blockOf(t, one, 2), blockOf(t, moved, 1), blockOf(t, two, 0)
+	inDeep := blockOf(t, deep, 0)
+	inodes := []uint64{inodeOf(t, one), inodeOf(t, moved), inodeOf(t, deep)}
 	require.NoError(t, os.Remove(two))
 	unmountStore(t, s)
 	storagetest.DropBuffers(t) // or what the kernel has yet to write hides what is changed
 
 	inFile := flip(inOne)
-	inFile.Inode = inodes[0]
-	storagetest.FlipBit(t, disk, int64(layout.TagPosition(inThree*8)))
-	inTag := storage.Unreadable{Sector: inThree * 8, Sectors: 8, Cause: storage.Unauthentic, Inode: inodes[1]}
+	inFile.Holds, inFile.Inode, inFile.Paths = mkfs.ContentFile, inodes[0], []string{"/a/one", "/b/c/other"}
+	storagetest.FlipBit(t, disk, int64(layout.TagPosition(inMoved*8)))
+	inTag := storage.Unreadable{Sector: inMoved * 8, Sectors: 8, Cause: storage.Unauthentic,
+		Holds: mkfs.ContentFile, Inode: inodes[1], Paths: []string{"/b/c/d/moved\nsectors 0"}}
+	nested := flip(inDeep)
+	nested.Holds, nested.Inode, nested.Paths = mkfs.ContentFile, inodes[2], []string{"/b/c/d/deep"}
 	flip(inTwo)                                       // of no use to anybody
 	table := flip(descriptorOf(t, s.Path(), 8) + 100) // of inodes that nobody uses yet
+	table.Holds = mkfs.ContentInodeTable
 	storagetest.DropBuffers(t)
 
 	for _, mounted := range []bool{false, true} {
@@ -134,11 +144,110 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 		}
 		v, err := storage.Verify(t.Context(), s.Name(), storage.VerifyOptions{})
 		require.ErrorIs(t, err, storage.ErrIntegrity)
-		require.ErrorContains(t, err, "3 blocks of 4096 bytes cannot be read")
-		require.ElementsMatch(t, []storage.Unreadable{table, inFile, inTag}, v.Unreadable)
-		require.Equal(t, uint64(3*4096), v.UnreadableBytes)
+		require.ErrorContains(t, err, "4 blocks of 4096 bytes cannot be read")
+		require.ElementsMatch(t, []storage.Unreadable{table, inFile, inTag, nested}, v.Unreadable)
+		require.Equal(t, uint64(4*4096), v.UnreadableBytes)
 		require.True(t, v.Complete)
+		require.NotContains(t, fmt.Sprint(v.Unreadable), "\n")
 	}
+}
+
+// A damaged directory has its own name still, what it names has none; a damaged
+// inode table names whose inodes it has. Only an unmounted filesystem is sure to be
+// read from the device.
+func TestVerifyNamesDamagedMetadata(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, verifySize)
+	s := create(t, disk, storage.CreateOptions{})
+	fillForVerify(t, s.MountPoint())
+	unix.Sync()
+	layout, err := integrity.Plan(verifySize/512, superblockOffset/512, integrity.MinimalJournal)
+	require.NoError(t, err)
+	directory, deep := filepath.Join(s.MountPoint(), "b/c/d"), filepath.Join(s.MountPoint(), "b/c/d/deep")
+	inDeep, inodes := blockOf(t, deep, 0), []uint64{inodeOf(t, directory), inodeOf(t, deep)}
+	unmountStore(t, s)
+	inDirectory := directoryBlock(t, s.Path(), inodes[0])
+	table := descriptorOf(t, s.Path(), 8)
+	flip := func(block uint64) {
+		storagetest.FlipBit(t, disk, int64(layout.DataSector(block*8))*512+77)
+		storagetest.DropBuffers(t)
+	}
+	unreadable := func() []storage.Unreadable {
+		v, err := storage.Verify(t.Context(), s.Name(), storage.VerifyOptions{})
+		require.ErrorIs(t, err, storage.ErrIntegrity)
+		return v.Unreadable
+	}
+	at := func(block uint64, u storage.Unreadable) storage.Unreadable {
+		u.Sector, u.Sectors, u.Cause = block*8, 8, storage.Unauthentic
+		return u
+	}
+	storagetest.DropBuffers(t)
+
+	flip(inDirectory)
+	flip(inDeep)
+	require.ElementsMatch(t, []storage.Unreadable{
+		at(inDirectory, storage.Unreadable{Holds: mkfs.ContentDirectory, Inode: inodes[0], Paths: []string{"/b/c/d"}}),
+		at(inDeep, storage.Unreadable{Holds: mkfs.ContentFile, Inode: inodes[1]}),
+	}, unreadable())
+	flip(inDirectory) // back
+	flip(inDeep)
+
+	tableBlock := (inodes[1] - 1) / (4096 / 256)
+	flip(table + tableBlock)
+	found := unreadable()
+	require.Len(t, found, 1)
+	require.Equal(t, mkfs.ContentInodeTable, found[0].Holds)
+	require.Equal(t, (table+tableBlock)*8, found[0].Sector)
+	require.Contains(t, found[0].Paths, "/b/c")
+	flip(table + tableBlock)
+	mountStore(t, s)
+}
+
+// A file that gets other names while they are looked for has one of them, or none.
+func TestVerifyNamesWhatMoves(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, verifySize)
+	s := create(t, disk, storage.CreateOptions{})
+	fillForVerify(t, s.MountPoint())
+	unix.Sync()
+	layout, err := integrity.Plan(verifySize/512, superblockOffset/512, integrity.MinimalJournal)
+	require.NoError(t, err)
+	deep := filepath.Join(s.MountPoint(), "b/c/d/deep")
+	inDeep, inode := blockOf(t, deep, 0), inodeOf(t, deep)
+	unmountStore(t, s)
+	storagetest.DropBuffers(t)
+	storagetest.FlipBit(t, disk, int64(layout.DataSector(inDeep*8))*512+77)
+	mountStore(t, s)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var mover errgroup.Group
+	mover.Go(func() error {
+		from, to := deep, filepath.Join(s.MountPoint(), "a/elsewhere")
+		for ; ctx.Err() == nil; from, to = to, from {
+			if err := os.Rename(from, to); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for range repeats(5, 200) {
+		v, err := storage.Verify(t.Context(), s.Name(), storage.VerifyOptions{})
+		require.ErrorIs(t, err, storage.ErrIntegrity)
+		require.Len(t, v.Unreadable, 1)
+		require.Equal(t, inode, v.Unreadable[0].Inode)
+		require.Subset(t, []string{"/b/c/d/deep", "/a/elsewhere"}, v.Unreadable[0].Paths)
+	}
+	cancel()
+	require.NoError(t, mover.Wait())
+}
+
+// directoryBlock returns the first block of a directory whose extents are in its
+// inode, of the first group.
+func directoryBlock(t *testing.T, device string, inode uint64) uint64 {
+	t.Helper()
+	table := descriptorOf(t, device, 8)
+	b := storagetest.ReadBytes(t, device, int64(table*4096+(inode-1)*256), 256)
+	return uint64(binary.LittleEndian.Uint32(b[0x28+12+8:]))
 }
 
 func inodeOf(t *testing.T, path string) uint64 {
@@ -168,13 +277,14 @@ func TestVerifyWithoutItsMetadata(t *testing.T) {
 	faulty.Set(t, storagetest.Fault{Offset: at(bitmap), Length: 4096})
 	v, err := storage.Verify(t.Context(), s.Name(), storage.VerifyOptions{})
 	require.ErrorIs(t, err, storage.ErrIntegrity)
-	require.Equal(t, []storage.Unreadable{{Sector: bitmap * 8, Sectors: 8, Cause: storage.DeviceFailed}}, v.Unreadable)
+	require.Equal(t, []storage.Unreadable{{Sector: bitmap * 8, Sectors: 8, Cause: storage.DeviceFailed, Holds: mkfs.ContentBlockBitmap}}, v.Unreadable)
 	require.False(t, v.Complete)
 
-	for _, block := range []uint64{0, 1} {
-		faulty.Set(t, storagetest.Fault{Offset: at(block), Length: 4096})
+	for block, what := range []string{"superblock", "group descriptors"} {
+		faulty.Set(t, storagetest.Fault{Offset: at(uint64(block)), Length: 4096})
 		_, err = storage.Verify(t.Context(), s.Name(), storage.VerifyOptions{})
-		require.ErrorIs(t, err, storage.ErrIntegrity, "superblock or descriptors")
+		require.ErrorIs(t, err, storage.ErrIntegrity)
+		require.ErrorContains(t, err, what)
 	}
 }
 

@@ -17,8 +17,11 @@ func (a *app) verify() *cobra.Command {
 		Use:   "verify NAME|DIR",
 		Short: "Read all that is stored; report what cannot be read",
 		Long: `Read everything that the filesystem of a live store has in use, and report each
-run of sectors (of 512 bytes, of the mapping) that cannot be read, and the inode
-of the file that it belongs to. The store may be in use meanwhile.
+run of sectors (of 512 bytes, of the mapping) that cannot be read, with what it
+holds: a file or a directory, with its inode and its paths in the filesystem, or
+the filesystem's own, such as a bitmap, the journal, or an inode table, with the
+paths of those whose inodes it has. The store may be in use meanwhile; what is
+moved while it is looked for may be told by its inode alone.
 
 A store is not wiped when it is made, so what was never written cannot be read
 and is left out: free space, and space that is only reserved. --all reads every
