@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -68,7 +69,10 @@ func warns(thing, found, advice string, options ...string) Check {
 
 // fails takes the words and the advice from err, which this package explains.
 func fails(thing string, err error, advice string, options ...string) Check {
-	explained := failure("doctor", "", "", err).(*Error)
+	explained := new(Error)
+	if !errors.As(failure("doctor", "", "", err), &explained) {
+		explained = &Error{Op: "doctor", Err: err}
+	}
 	if explained.Hint != "" {
 		advice = explained.Hint
 	}

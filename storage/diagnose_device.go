@@ -20,7 +20,7 @@ func checkDevice(name string) []Check {
 		return []Check{fails("device", explainOpen(name, err), "name another device")}
 	}
 	c := &claimed{Device: dev}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // it was only read
 	checks := []Check{passes("device", fmt.Sprintf("%s, %d bytes", dev.Number(), dev.Size()))}
 	if err := c.usable(); err != nil {
 		return []Check{fails("device", err, "use another device")}
@@ -50,7 +50,7 @@ func (c *claimed) contents(name string) Check {
 	if err == nil {
 		return passes("contents", "nothing that is known: create takes it")
 	}
-	if kindOf(err) != ErrNotBlank { // a refusal is no error of that kind yet
+	if !errors.Is(kindOf(err), ErrNotBlank) { // a refusal is no error of that kind yet
 		return fails("contents", err, "")
 	}
 	found, inspectErr := Inspect(name, InspectOptions{Profile: cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity}})
