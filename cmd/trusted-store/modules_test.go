@@ -29,6 +29,8 @@ func TestKernelWithoutAFeature(t *testing.T) {
 	} {
 		t.Run(c.module, func(t *testing.T) {
 			takeOut(t, c.module)
+			found := runs(t, exitNotSupported, "doctor").stdout.String()
+			require.Regexp(t, `(?m)^fails +(target|cipher) .*missing.*`+c.module[:2], found)
 			p := runs(t, exitNotSupported, create...)
 			require.Regexp(t, `^trusted-store: create: `+disk+`: `+c.message+`.*\nhint: load the module, or use a kernel that has it\n$`, p.stderr.String())
 			require.Empty(t, liveStores(t))
@@ -47,6 +49,7 @@ func TestKernelWithoutLoopDevices(t *testing.T) {
 		t.Skip("as above, with a disk that is no loop device: go tool guest -disk 1G")
 	}
 	takeOut(t, "loop")
+	require.Contains(t, runs(t, exitNotSupported, "doctor").stdout.String(), "fails    loop devices: kernel has no loop devices")
 	p := runs(t, exitNotSupported, "create", disks[0], "--force", "--name", "one", "--mount", "none")
 	require.Equal(t, "trusted-store: create: "+disks[0]+": format integrity layer: kernel has no loop devices "+
 		"(CONFIG_BLK_DEV_LOOP, module loop)\nhint: load the module, or use a kernel that has it\n", p.stderr.String())

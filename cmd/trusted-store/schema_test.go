@@ -67,6 +67,7 @@ var outputs = reference.Outputs{
 	"verify":          {storage.Verification{}},
 	"status":          {storage.Status{}, []storage.Status{}},
 	"inspect":         {storage.Inspection{}},
+	"doctor":          {storage.Diagnosis{}},
 	"key list":        {[]cryptsetup.Keyslot{}},
 	"key add":         {keyOutput{}},
 	"key remove":      {keyOutput{}},

@@ -19,6 +19,16 @@ func (v Version) AtLeast(major, minor uint32) bool {
 	return v.Major > major || v.Major == major && v.Minor >= minor
 }
 
+// Version returns the version of device-mapper's interface.
+func (c *Control) Version() (Version, error) {
+	r, err := c.run(request{command: unix.DM_VERSION})
+	if err != nil {
+		return Version{}, opError("version", "", classify(err))
+	}
+	v := r.header.Version
+	return Version{v[0], v[1], v[2]}, nil
+}
+
 // Targets returns the targets that the kernel has now. One that is a module
 // appears after its first use: the kernel loads modules when a table asks for
 // them.
