@@ -95,13 +95,18 @@ func (c *creation) checkDevice(context.Context) error {
 	if c.reused, err = c.dev.checkBlank(c.opts.Overwrite); err != nil {
 		return err
 	}
-	if err := c.plan(); err != nil {
+	return c.explainPlan(c.planFor(c.dev.sectors()))
+}
+
+// planFor lays out what would be on a device of so many sectors, or refuses it.
+func (c *creation) planFor(deviceSectors uint64) error {
+	if err := c.plan(deviceSectors); err != nil {
 		return err
 	}
 	if c.mountPoint == NoMount {
 		return nil
 	}
-	_, err = c.planFilesystem()
+	_, err := c.planFilesystem()
 	return err
 }
 
@@ -110,20 +115,20 @@ func (c *creation) planFilesystem() (*mkfs.Layout, error) {
 }
 
 // plan lays the integrity layer out. An ephemeral volume dies with the guest.
-func (c *creation) plan() error {
-	c.sectors = c.dev.sectors() - dataSector
+func (c *creation) plan(deviceSectors uint64) error {
+	c.sectors = deviceSectors - dataSector
 	journal := integrity.DefaultJournal
 	if c.ephemeral {
 		journal = integrity.MinimalJournal
 	}
 	if c.opts.Tags.Place == TagsInMemory {
-		return c.planSeparate()
+		return c.planSeparate(deviceSectors)
 	}
 	if c.integrity == NoIntegrity {
 		return nil
 	}
 	var err error
-	c.layout, err = integrity.Plan(c.dev.sectors(), dataSector, journal)
+	c.layout, err = integrity.Plan(deviceSectors, dataSector, journal)
 	c.sectors = c.layout.ProvidedSectors
 	return err
 }
