@@ -66,7 +66,7 @@ func (c *creation) steps() []step {
 	}
 	steps = append(steps, step{"activate encryption", c.activateCrypt})
 	if c.mountPoint != NoMount {
-		steps = append(steps, step{"write filesystem", c.writeFilesystem})
+		steps = append(steps, step{StepWriteFilesystem, c.writeFilesystem})
 	}
 	if c.opts.Header == HeaderWritten {
 		steps = append(steps, step{"write header", c.writeHeader})
@@ -182,7 +182,7 @@ func (c *creation) mkfsOptions() mkfs.Options {
 	}
 	o.Size = seed(c.bytes(), o, c.opts.Tags.Place)
 	o.Progress = func(done, total uint64) {
-		c.progress(Progress{Step: "write filesystem", Done: done, Total: total})
+		c.progress(Progress{Step: StepWriteFilesystem, Done: done, Total: total})
 	}
 	return o
 }

@@ -85,7 +85,7 @@ func (g *grower) reached() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	g.progress(Progress{Step: "grow", Done: min(size, g.goal), Total: g.goal})
+	g.progress(Progress{Step: StepGrow, Done: min(size, g.goal), Total: g.goal})
 	return size >= g.goal, nil
 }
 
