@@ -162,7 +162,7 @@ func (c *creation) clearDevice(context.Context) error {
 		}
 		return c.dev.zero(c.dev.Size()-tailSize, tailSize)
 	}
-	if c.opts.Key == nil {
+	if c.opts.Key == nil && c.opts.Header == HeaderWritten {
 		return c.dev.writeZeros(0, headersSize) // the sync of the new header is enough
 	}
 	return c.dev.zero(0, headersSize)

@@ -220,13 +220,13 @@ func TestWriterNeverSeesALaggingSize(t *testing.T) {
 // data waits for several CPUs to encrypt it.
 func TestFourCPUsWriterDoesNotHoldGrowthUp(t *testing.T) {
 	kernel(t)
-	limit := int64(600 * mib)
+	limit, least := int64(300*mib), uint64(600*mib)
 	if soak() {
-		limit = 6 * gib
+		limit, least = 6*gib, 5*gib
 	}
 	s := create(t, largeDisk(t, 56*gib), storage.CreateOptions{Overwrite: storage.OverwriteAnything})
 	require.Equal(t, limit, writeOn(t, s, limit), "no space at %d MiB", growthOf(t, s).Bytes/mib)
 	growth := growthOf(t, s)
 	t.Logf("%d CPUs: %d MiB when %d MiB were written", runtime.NumCPU(), growth.Bytes/mib, limit/mib)
-	require.Greater(t, growth.Bytes, uint64(5*gib), "with a queue for writes it was 3.3 GiB")
+	require.Greater(t, growth.Bytes, least, "in the long form it was 3.3 GiB with a queue for writes, on Linux 6.1")
 }

@@ -108,6 +108,18 @@ func TestTagsInMemoryGrowAsUsed(t *testing.T) {
 	require.Less(t, status.TagMemory.Bytes, status.Growth.Bytes/4096*32+mib)
 }
 
+// Without a header the data begins where one would be: what Create cleared there is on
+// the device before anything else, and does not come over it later.
+func TestNothingComesOverTheDataWithoutHeader(t *testing.T) {
+	kernel(t)
+	s := create(t, storagetest.Disk(t, 256*mib), storage.CreateOptions{Tags: inMemory, Header: storage.HeaderOmitted})
+	writeFile(t, filepath.Join(s.MountPoint(), "f"), "contents")
+	unmountStore(t, s)
+	storagetest.DropBuffers(t) // which writes what waits in the page cache of the device
+	mountStore(t, s)
+	requireClean(t, s)
+}
+
 // A budget that is too small refuses with the figures, or makes the store smaller:
 // then the filesystem is full before the memory is, and nothing synced is lost.
 func TestTagBudget(t *testing.T) {
