@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -26,11 +27,14 @@ func (r *Report) WriteText(w io.Writer) error {
 		table.row("  " + v.String())
 	}
 	table.flush()
-	if _, err := w.Write(out.Bytes()); err != nil {
+	if _, err := w.Write(padding.ReplaceAll(out.Bytes(), nil)); err != nil {
 		return fmt.Errorf("print report: %w", err)
 	}
 	return nil
 }
+
+// padding is what stands where the second copy says the same.
+var padding = regexp.MustCompile(`(?m) +$`)
 
 // textTable aligns cells in memory, where writing cannot fail.
 type textTable struct{ w *tabwriter.Writer }
@@ -72,11 +76,11 @@ func (r *Report) addCopies(table textTable) {
 		{"hdr_offset", func(c Copy) string { return strconv.FormatUint(c.HeaderOffset, 10) }},
 		{"checksum", Copy.state},
 	} {
-		cells := []string{line.name, line.of(r.Copies[0])}
-		if len(r.Copies) > 1 && line.of(r.Copies[1]) != cells[1] {
-			cells = append(cells, line.of(r.Copies[1]))
+		first, second := line.of(r.Copies[0]), ""
+		if len(r.Copies) > 1 && line.of(r.Copies[1]) != first {
+			second = line.of(r.Copies[1])
 		}
-		table.row(cells...)
+		table.row(line.name, first, second)
 	}
 }
 
