@@ -68,6 +68,23 @@ func requirePrintable(t *testing.T, r *cryptsetup.Report, name string) {
 	}
 }
 
+// A terminal has 80 columns, and what is the same twice is read once.
+func TestInspectShowsWhereTheCopiesDiffer(t *testing.T) {
+	d, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one")
+	var text bytes.Buffer
+	require.NoError(t, cryptsetup.Inspect(d.durable, cryptsetup.Profile{}).WriteText(&text))
+	require.Equal(t, 1, strings.Count(text.String(), h.UUID().String()))
+	require.Regexp(t, `(?m)^hdr_offset  0 {37}16384$`, text.String())
+	for line := range strings.Lines(text.String()) {
+		require.LessOrEqual(t, len(line), 80+len("\n"), line)
+	}
+	d.durable[24] = 'x'
+	text.Reset()
+	require.NoError(t, cryptsetup.Inspect(d.durable, cryptsetup.Profile{}).WriteText(&text))
+	require.Regexp(t, `(?m)^label +x +-$`, text.String())
+	require.Regexp(t, `(?m)^checksum +wrong +right$`, text.String())
+}
+
 func TestInspectKeepsATerminalSafe(t *testing.T) {
 	for _, v := range loadVectors(t, "hostile") {
 		if v.Name != "uuid-terminal" && v.Name != "json-control" {

@@ -67,7 +67,7 @@ func (c *creation) steps() []step {
 	}
 	steps = append(steps, step{"activate encryption", c.activateCrypt})
 	if c.mountPoint != NoMount {
-		steps = append(steps, step{"write filesystem", c.writeFilesystem})
+		steps = append(steps, step{StepWriteFilesystem, c.writeFilesystem})
 	}
 	if c.opts.Header == HeaderWritten {
 		steps = append(steps, step{"write header", c.writeHeader})
@@ -99,13 +99,18 @@ func (c *creation) checkDevice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.plan(); err != nil {
+	return c.explainPlan(c.planFor(c.dev.sectors()))
+}
+
+// planFor lays out what would be on a device of so many sectors, or refuses it.
+func (c *creation) planFor(deviceSectors uint64) error {
+	if err := c.plan(deviceSectors); err != nil {
 		return err
 	}
 	if c.mountPoint == NoMount {
 		return nil
 	}
-	_, err = c.planFilesystem()
+	_, err := c.planFilesystem()
 	return err
 }
 
@@ -114,20 +119,20 @@ func (c *creation) planFilesystem() (*mkfs.Layout, error) {
 }
 
 // plan lays the integrity layer out. An ephemeral volume dies with the guest.
-func (c *creation) plan() error {
-	c.sectors = c.dev.sectors() - dataSector
+func (c *creation) plan(deviceSectors uint64) error {
+	c.sectors = deviceSectors - dataSector
 	journal := integrity.DefaultJournal
 	if c.ephemeral {
 		journal = integrity.MinimalJournal
 	}
 	if c.opts.Tags.Place == TagsInMemory {
-		return c.planSeparate()
+		return c.planSeparate(deviceSectors)
 	}
 	if c.integrity == NoIntegrity {
 		return nil
 	}
 	var err error
-	c.layout, err = integrity.Plan(c.dev.sectors(), dataSector, journal)
+	c.layout, err = integrity.Plan(deviceSectors, dataSector, journal)
 	c.sectors = c.layout.ProvidedSectors
 	return err
 }
@@ -181,7 +186,7 @@ func (c *creation) mkfsOptions() mkfs.Options {
 	}
 	o.Size = seed(c.bytes(), o, c.opts.Tags.Place)
 	o.Progress = func(done, total uint64) {
-		c.progress(Progress{Step: "write filesystem", Done: done, Total: total})
+		c.progress(Progress{Step: StepWriteFilesystem, Done: done, Total: total})
 	}
 	return o
 }

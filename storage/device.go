@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
@@ -71,7 +72,8 @@ func (c *claimed) usable() error {
 	case c.LogicalBlockSize() > blockSize:
 		return refuse(ErrUnsuitable, "", "its blocks have %d bytes, %d are the most that work", c.LogicalBlockSize(), blockSize)
 	case c.sectors() <= dataSector:
-		return refuse(ErrUnsuitable, "", "%d bytes are too small: the header alone takes %d", c.Size(), cryptsetup.DataOffset)
+		return refuse(ErrUnsuitable, "", "the device is too small: it has %s, the header alone takes %s",
+			humanize.IBytes(c.Size()), humanize.IBytes(cryptsetup.DataOffset))
 	}
 	return nil
 }

@@ -64,6 +64,9 @@ type GrowOptions struct {
 // wrote before. So even a filesystem that somebody else resizes at the same time
 // loses nothing. Where these blocks cannot be read, growing ends with an error.
 //
+// With Follow it is also how to wait for a store that grows in the background: until
+// the filesystem has Size, or all of the device.
+//
 // It needs root.
 func Grow(ctx context.Context, nameOrDir string, opts GrowOptions) error {
 	return failure("grow", nameOrDir, "", growStore(ctx, nameOrDir, opts))

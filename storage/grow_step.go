@@ -85,7 +85,7 @@ func (g *grower) reached() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	g.progress(Progress{Step: "grow", Done: min(size, g.goal), Total: g.goal})
+	g.progress(Progress{Step: StepGrow, Done: min(size, g.goal), Total: g.goal})
 	return size >= g.goal, nil
 }
 
@@ -147,7 +147,8 @@ func (g *grower) overtaken(next uint64) bool {
 func (g *grower) advanced(from, to uint64) error {
 	size, err := g.size()
 	if err == nil && size <= from {
-		err = fmt.Errorf("the kernel grew nothing from %d to %d bytes", from, to)
+		was, wanted := twoSizes(from, to)
+		err = fmt.Errorf("the kernel did not grow it from %s to %s", was, wanted)
 	}
 	return err
 }

@@ -157,11 +157,13 @@ func (o *opening) readSuperblock(ctx context.Context) error {
 
 // explainShrunk says what helps a device that is too small for what is on it.
 func explainShrunk(err error) error {
-	if !errors.Is(err, integrity.ErrShrunk) {
+	var shrunk *integrity.ShrunkError
+	if !errors.As(err, &shrunk) {
 		return err
 	}
+	needed, has := twoSizes(shrunk.Need, shrunk.Have)
 	return because(fmt.Errorf("%w: %w", ErrHeaderRejected, err), ErrUnsuitable,
-		"give it the size that it had: nothing was touched", "%v", errors.Unwrap(err))
+		"give it the size that it had: nothing was touched", "the device shrank: %s are needed, it has %s", needed, has)
 }
 
 // noteSize writes the superblock of the larger device where the next Open, and

@@ -106,9 +106,21 @@ type FilesystemOptions struct {
 	NoJournal bool
 }
 
+// The steps that take long enough for a progress bar: their reports have a Total. The
+// others are over at once; what they are called may change.
+const (
+	// StepWriteFilesystem: [Create] writes the metadata of the filesystem.
+	StepWriteFilesystem = "write filesystem"
+	// StepGrow: [Grow] and [Resize] grow the filesystem, of which Done is the size
+	// by now.
+	StepGrow = "grow"
+	// StepVerify: [Verify] reads.
+	StepVerify = "verify"
+)
+
 // Progress is one report of how far a call is.
 type Progress struct {
-	Step        string // as in "write filesystem"
+	Step        string // StepWriteFilesystem, StepGrow, StepVerify, or another
 	Done, Total uint64 // bytes; Total is 0 for steps that are over at once
 }
 

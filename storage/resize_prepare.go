@@ -20,8 +20,9 @@ func (a *activation) prepareGrowth(ctx context.Context) error {
 		return nil // the mount says it better
 	}
 	if fs.Size() > a.bytes() {
+		needed, has := twoSizes(fs.Size(), a.bytes())
 		return refuse(ErrUnsuitable, "give it the size that it had: nothing was touched",
-			"the device shrank: the filesystem needs %d bytes, %d are there", fs.Size(), a.bytes())
+			"the device shrank: the filesystem needs %s, %s are there", needed, has)
 	}
 	growth := fs.Growth(a.bytes())
 	if a.integrity == NoIntegrity || a.mountFlags&ReadOnly != 0 || fs.Size() >= growth.Target {

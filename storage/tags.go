@@ -141,9 +141,9 @@ func swapIsActive() bool {
 }
 
 // planSeparate lays the volume out with its tags in memory.
-func (c *creation) planSeparate() error {
+func (c *creation) planSeparate(deviceSectors uint64) error {
 	c.dataStart = c.opts.Header.dataSector()
-	b, err := c.opts.Tags.budget(c.dev.sectors() - c.dataStart)
+	b, err := c.opts.Tags.budget(deviceSectors - c.dataStart)
 	if err != nil {
 		return err
 	}

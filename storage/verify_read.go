@@ -101,7 +101,7 @@ func (r *reading) part(ctx context.Context, buffer []byte, first uint64) error {
 	defer r.mu.Unlock()
 	r.bad = append(r.bad, bad...)
 	r.done += uint64(len(buffer))
-	r.opts.Progress(Progress{Step: "verify", Done: r.done, Total: r.total})
+	r.opts.Progress(Progress{Step: StepVerify, Done: r.done, Total: r.total})
 	if len(r.bad) >= maxUnreadable {
 		return errEnough
 	}

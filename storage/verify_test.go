@@ -69,7 +69,7 @@ func TestVerifyReadsWhatWasWritten(t *testing.T) {
 			fillForVerify(t, s.MountPoint())
 			var last storage.Progress
 			mounted := verify(t, s, storage.VerifyOptions{Progress: func(p storage.Progress) { last = p }})
-			require.Equal(t, storage.Progress{Step: "verify", Done: mounted.Bytes, Total: mounted.Bytes}, last)
+			require.Equal(t, storage.Progress{Step: storage.StepVerify, Done: mounted.Bytes, Total: mounted.Bytes}, last)
 			require.Equal(t, c.opts.Integrity == storage.HMACSHA256, mounted.Authenticated)
 			require.Greater(t, mounted.Bytes, uint64(400_000))
 			unmountStore(t, s)

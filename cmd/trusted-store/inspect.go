@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -49,15 +51,21 @@ Exit status 3 says that open would reject it, for no header, too.`,
 }
 
 func (a *app) writeInspection(i *storage.Inspection) error {
-	if err := i.Header.WriteText(a.out); err != nil {
+	var text bytes.Buffer
+	if err := i.Header.WriteText(&text); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "promises     %s\n", promises(i.Promises))
-	if i.Superblock == nil {
-		return nil
+	fmt.Fprintf(&text, "promises     %s\n", promises(i.Promises))
+	if i.Superblock != nil {
+		writeSuperblock(&text, i)
 	}
+	_, err := io.WriteString(a.out, cli.Fold(text.String()))
+	return err
+}
+
+func writeSuperblock(w io.Writer, i *storage.Inspection) {
 	s := i.Superblock
-	t := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\nsuperblock version\t%d\n", s.Version)
 	fmt.Fprintf(t, "interleave\t2^%d sectors\n", s.Log2InterleaveSectors)
 	fmt.Fprintf(t, "tag size\t%d\n", s.TagSize)
@@ -80,7 +88,7 @@ func (a *app) writeInspection(i *storage.Inspection) error {
 		whole = "rejected, for what is said above"
 	}
 	fmt.Fprintf(t, "\nvolume\t%s\n", whole)
-	return t.Flush()
+	_ = t.Flush() // to memory
 }
 
 // integrityRule parses inspect's --integrity.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -20,9 +21,10 @@ func (a *app) status() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status [NAME|DIR]",
 		Short: "Show what is live, from the kernel itself",
-		Long: `Show one live store, or all of them: layers, key location, sizes, mounts, and
-what of the contents is protected how. All is read from the kernel; there are no
-state files. A device that fails, is gone or does not answer is a problem, too.`,
+		Long: `Show a live store: layers, key location, sizes, mounts, and what of the contents
+is protected how. Several are listed, one line each; name one for all of it.
+Everything is read from the kernel; there are no state files. A device that
+fails, is gone or does not answer is a problem, too.`,
 		Example: `  trusted-store status
   trusted-store status --json ` + storage.DefaultMountPoint,
 		Args: cli.AtMostOne("NAME or DIR"),
@@ -37,14 +39,13 @@ state files. A device that fails, is gone or does not answer is a problem, too.`
 			if a.json {
 				return a.printJSON(list)
 			}
-			if len(list) == 0 {
+			switch len(list) {
+			case 0:
 				fmt.Fprintln(a.out, "no store is open")
-			}
-			for i := range list {
-				if i > 0 {
-					fmt.Fprintln(a.out)
-				}
-				writeStatus(a.out, &list[i])
+			case 1:
+				writeStatus(a.out, &list[0])
+			default:
+				writeList(a.out, list)
 			}
 			return nil
 		},
@@ -87,8 +88,9 @@ func (a *app) printStatus(s *storage.Status) error {
 }
 
 func writeStatus(w io.Writer, s *storage.Status) {
-	fmt.Fprintf(w, "%s is %s\n", s.Name, headline(s))
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%s is %s\n", s.Name, headline(s))
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); text != "" {
 			fmt.Fprintf(t, "  %s:\t%s\n", label, text)
@@ -119,7 +121,8 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	if s.Tags != "" {
 		line("integrity errors", "%s", s.IntegrityErrors)
 	}
-	_ = t.Flush() // the terminal's errors are nobody's to handle
+	_ = t.Flush()                                     // to memory
+	_, _ = io.WriteString(w, cli.Fold(text.String())) // the terminal's errors are nobody's to handle
 }
 
 func headline(s *storage.Status) string {

@@ -50,7 +50,8 @@ func (p *Policy) Check() error {
 		}
 	}
 	if p.MaxDevice > 0 && p.MaxDevice < p.MinDevice {
-		return fmt.Errorf("policy: devices of %d bytes at the least and %d at the most: no device is both", p.MinDevice, p.MaxDevice)
+		return fmt.Errorf("policy: devices of %s at the least and %s at the most: no device is both",
+			humanize.IBytesN(p.MinDevice, 6), humanize.IBytesN(p.MaxDevice, 6))
 	}
 	return nil
 }
