@@ -36,13 +36,11 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
   trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB
   trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images
   trusted-store create /dev/trusted_store --wait=8GiB`,
-		Args: cli.Needs("DEVICE"),
+		Args:    cli.Needs("DEVICE"),
+		PreRunE: func(c *cobra.Command, _ []string) error { return cli.UsageError(tags.apply(&opts), c) },
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
-			if err := tags.apply(&opts); err != nil {
-				return cli.UsageError(err, c)
-			}
 			if err := a.showTagBudget(args[0], opts); err != nil {
 				return err
 			}
