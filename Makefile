@@ -106,7 +106,7 @@ install-files:
 release: check-go ## dist/: archives, .deb, .rpm, container image, SBOMs and checksums of the tag that is checked out
 	GO='$(GO)' .ci/release dist
 
-release-check: check-go ## that a release is the same when built twice, and installs and goes on Debian 12 and 13: as root
+release-check: check-go ## that a release is the same when built twice, and installs, goes and boots with stores on Debian 12 and 13: as root
 	GO='$(GO)' .ci/release-check
 
 # A test does the same elsewhere, with OUT, and compares.

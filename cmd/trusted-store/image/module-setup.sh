@@ -1,5 +1,5 @@
 #!/bin/bash
-# The dracut module trusted-store: what makes the scratch stores of /etc/trusted-store.tab
+# The dracut module trusted-store: what makes the scratch stores of /etc/trusted-store.initrd.tab
 # in an initrd. dracut calls these functions; --add trusted-store asks for it.
 
 # What trusted-store.config has =y, by the names of modules. What a kernel has built in,
@@ -24,7 +24,8 @@ installkernel() {
 
 install() {
 	inst_multiple trusted-store
-	inst_multiple -o /etc/trusted-store.tab
+	# An initrd has a table of its own: its stores outlast it where they lie below /run.
+	[ ! -f /etc/trusted-store.initrd.tab ] || inst_simple /etc/trusted-store.initrd.tab /etc/trusted-store.tab
 	# shellcheck disable=SC2154 # dracut's
 	inst_multiple "$systemdsystemunitdir/trusted-store@.service" "$systemdsystemunitdir/trusted-store-tab.service" \
 		"${systemdutildir:?}/system-generators/trusted-store-generator"
