@@ -102,7 +102,7 @@ func (c *claimed) sectors() uint64 { return c.Size() / blockSize * (blockSize / 
 // device from a missing privilege.
 func explainOpen(name string, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENODEV):
 		return because(err, ErrInvalid, "name the block device by its path or as MAJ:MIN; lsblk lists them", "no such device")
 	case errors.Is(err, blockdev.ErrNotBlockDevice), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return notBlockDevice(name, err)
@@ -142,7 +142,7 @@ func (c *claimed) checkBlank(allowed Overwrite) (found bool, err error) {
 	case signature.Name == "":
 		return false, refuse(ErrNotBlank, "name a partition, or remove them", "the device has partitions")
 	}
-	return false, refuse(ErrNotBlank, "with --force it is destroyed", "the device holds %v", signature)
+	return false, refuse(ErrNotBlank, "with CreateOptions.Overwrite it is destroyed", "the device holds %v", signature)
 }
 
 // keyless reports whether the device holds a LUKS2 header without key slots: an
@@ -169,7 +169,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 			return candidate, err
 		}
 		if name != "" {
-			return "", refuse(ErrBusy, "choose another name, or trusted-store close "+name, "a mapping named %s exists", taken)
+			return "", refuse(ErrBusy, "choose another name, or storage.Close("+name+")", "a mapping named %s exists", taken)
 		}
 	}
 }
