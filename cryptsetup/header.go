@@ -17,8 +17,9 @@ type Header struct {
 	labels  labels
 	meta    metadata
 	profile Profile
-	image   []byte          // both copies, as they are or will be on the device
-	wiped   map[int64]int64 // areas to overwrite: offset to size
+	image   []byte         // both copies, as they are or will be on the device
+	wiped   map[int64]bool // places of removed slots, to overwrite
+	stale   []int64        // other places that no slot uses, and where something is
 }
 
 // labels are texts for other tools, which a change of the header keeps.
