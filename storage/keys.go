@@ -3,34 +3,38 @@ package storage
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/trusted-store/trusted-store/cryptsetup"
-	"github.com/trusted-store/trusted-store/internal/blockdev"
 )
 
 // Keyslot is one key slot of a persistent volume.
 type Keyslot = cryptsetup.Keyslot
 
-// KeyOptions are what [AddKey] and [RemoveKey] may be told. The zero value takes
+// KeyOptions are what [AddKey], [ChangeKey] and [RemoveKey] may be told. The zero value takes
 // whatever header inside the profile the device holds: a host that puts an old one
 // back has it renewed, and with it a key that was removed since.
 type KeyOptions struct {
 	// ExpectUUID and ExpectHeader are as in [OpenOptions].
 	ExpectUUID   uuid.UUID
 	ExpectHeader [sha256.Size]byte
+	// RemoveLast lets [RemoveKey] remove the only key slot that is left. All that the
+	// volume holds is lost with it, but for who has a copy of the header.
+	RemoveLast bool
 }
 
 func (o KeyOptions) profile() cryptsetup.Profile {
 	return cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity, ExpectUUID: o.ExpectUUID, ExpectFingerprint: o.ExpectHeader}
 }
 
-// KeyChange is what [AddKey] or [RemoveKey] did.
+// KeyChange is what [AddKey], [ChangeKey] or [RemoveKey] did.
 type KeyChange struct {
-	Slot int // that was added or removed
+	Slot int // that was added, changed or removed
 	// Header is the next [OpenOptions].ExpectHeader: the SHA-256 of the header that was
 	// written, of the bytes in memory. The device was not asked what it holds.
 	Header [sha256.Size]byte
@@ -62,114 +66,120 @@ func CheckKey(ctx context.Context, device string, key *Key) error {
 // keys each opens the volume. The store may be live meanwhile. Both keys are the
 // caller's to wipe.
 //
-// A power cut between the two copies of the header leaves them different; Open
-// rejects that by name, and the caller who knows of the power cut can choose the
-// newer one with cryptsetup.Recover.
+// A power cut between the two copies of the header leaves them different. Open rejects
+// that by name, and who knows of the power cut calls [Recover].
 func AddKey(ctx context.Context, device string, key, added *Key, opts KeyOptions) (KeyChange, error) {
-	var done KeyChange
-	err := withHeader(ctx, "key add", device, opts, func(h *lockedHeader) error {
+	return changeKeys(ctx, "key add", device, opts, func(h *lockedHeader) (int, error) {
 		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer volumeKey.Wipe()
-		passphrase := added.bytes.Bytes()
-		slot, err := h.AddKeyslot(passphrase, volumeKey, cryptsetup.KDFFor(passphrase))
-		if err != nil {
-			return err
-		}
-		if err := h.write(ctx); err != nil {
-			return err
-		}
-		done = KeyChange{slot, h.Fingerprint()}
-		return nil
+		return h.AddKeyslot(added.bytes.Bytes(), volumeKey, nil)
 	})
-	return done, err
 }
 
-// RemoveKey removes a key slot of the volume on the device. key must open
-// another slot, so that the volume can still be opened afterwards. The host may
-// have kept the old header: a key that leaked is undone by a new volume only, or
-// where whoever opens the volume expects the header that was written here.
-func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyOptions) (KeyChange, error) {
-	var done KeyChange
-	err := withHeader(ctx, "key remove", device, opts, func(h *lockedHeader) error {
-		if !slices.ContainsFunc(h.Keyslots(), func(k Keyslot) bool { return k.ID == slot }) {
-			return refuse(ErrInvalid, "", "the volume has no key slot %d", slot)
+// ChangeKey lets next open the volume on the device instead of key, in one step: the
+// key slot of next is on the device before the header names it, and the other slot is
+// overwritten after that. Cut off at any moment, the volume has one of the two keys.
+// The slot keeps its number. It takes one place beside the slots, so with eight of
+// them it is refused.
+//
+// What [AddKey] says of power cuts and of live stores is so here, and what [RemoveKey]
+// says of a key that leaked.
+func ChangeKey(ctx context.Context, device string, key, next *Key, opts KeyOptions) (KeyChange, error) {
+	return changeKeys(ctx, "key change", device, opts, func(h *lockedHeader) (int, error) {
+		volumeKey, slot, err := h.Unlock(ctx, key.bytes.Bytes())
+		if err != nil {
+			return 0, err
 		}
-		if len(h.Keyslots()) == 1 {
-			return refuse(ErrInvalid, "add another key first, or destroy the volume: trusted-store create "+device+" --force", "slot %d is the only one: without it nobody could open the volume again", slot)
+		defer volumeKey.Wipe()
+		if subtle.ConstantTimeCompare(key.bytes.Bytes(), next.bytes.Bytes()) == 1 {
+			return 0, refuse(ErrInvalid, "", "the new key is the old one")
 		}
-		if err := h.RemoveKeyslot(slot); err != nil {
-			return err
-		}
-		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
-		if errors.Is(err, cryptsetup.ErrWrongKey) {
-			return refuse(ErrWrongKey, "give a key that stays, so that the volume can be opened afterwards", "the key opens none of the other slots: %w", err)
+		err = h.ChangeKeyslot(slot, next.bytes.Bytes(), volumeKey, nil)
+		if errors.Is(err, cryptsetup.ErrKeyslotsFull) {
+			return 0, because(err, ErrInvalid, "remove another one first: trusted-store key remove",
+				"all %d key slots are in use, and the new one must be there before the old one goes", cryptsetup.MaxKeyslots)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
-		volumeKey.Wipe()
-		if err := h.write(ctx); err != nil {
-			return err
-		}
-		done = KeyChange{slot, h.Fingerprint()}
-		return nil
+		return slot, h.opensNothing(ctx, key)
 	})
-	return done, err
 }
 
-// lockedHeader is the header of a device that may be in use, under the lock that
-// keeps Create and Open away.
-type lockedHeader struct {
-	*cryptsetup.Header
-	dev *blockdev.Device
-}
-
-func (h *lockedHeader) close() error { return h.dev.Close() }
-
-// write is all or nothing as far as ctx goes.
-func (h *lockedHeader) write(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return h.WriteSync(h.dev.File())
-}
-
-func withHeader(ctx context.Context, op, device string, opts KeyOptions, use func(*lockedHeader) error) error {
-	h, err := await(ctx, silentDevice, func() (*lockedHeader, error) { return readLocked(device, opts) },
-		func(h *lockedHeader) { _ = h.close() }) // only read
-	if err == nil {
-		err = errors.Join(use(h), h.close())
-	}
-	return failure(op, device, "", err)
-}
-
-func readLocked(device string, opts KeyOptions) (*lockedHeader, error) {
-	dev, err := blockdev.Open(device, blockdev.Options{})
-	if err != nil {
-		return nil, explainOpen(device, err)
-	}
-	if err := dev.Lock(); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	h, err := cryptsetup.Read(dev.File(), opts.profile())
-	if err != nil {
-		return nil, errors.Join(explainKeyHeader(err), dev.Close())
-	}
-	return &lockedHeader{h, dev}, nil
-}
-
-// explainKeyHeader says what to do about a header that keeps its keys from being
-// changed.
-func explainKeyHeader(err error) error {
-	var rejected *cryptsetup.RejectedError
+// opensNothing refuses a change that would leave the old key in another slot.
+func (h *lockedHeader) opensNothing(ctx context.Context, key *Key) error {
+	volumeKey, other, err := h.Unlock(ctx, key.bytes.Bytes())
+	volumeKey.Wipe()
 	switch {
-	case !errors.As(err, &rejected):
+	case errors.Is(err, cryptsetup.ErrWrongKey):
+		return nil
+	case err != nil:
 		return err
-	case rejected.Has(cryptsetup.RuleHeaderNone):
-		return refuse(ErrHeaderRejected, "a volume with keys is made by trusted-store create --key", "%w", err)
 	}
-	return refuse(ErrHeaderRejected, "see trusted-store inspect, which lists all of it", "%w", err)
+	return refuse(ErrInvalid, fmt.Sprintf("remove that one first: trusted-store key remove DEVICE %d", other),
+		"the old key opens key slot %d, too, and would still open the volume afterwards", other)
+}
+
+// RemoveKey removes a key slot of the volume on the device, and overwrites it. key must
+// open another slot, so that the volume can still be opened afterwards; only with
+// RemoveLast is the last slot removed, which key must open. The host may have kept the
+// old header: a key that leaked is undone by a new volume only, or where whoever opens
+// the volume expects the header that was written here.
+func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyOptions) (KeyChange, error) {
+	return changeKeys(ctx, "key remove", device, opts, func(h *lockedHeader) (int, error) {
+		slots := h.Keyslots()
+		if !slices.ContainsFunc(slots, func(k Keyslot) bool { return k.ID == slot }) {
+			return 0, refuse(ErrInvalid, "trusted-store key list shows them", "the volume has no key slot %d", slot)
+		}
+		if len(slots) == 1 && !opts.RemoveLast {
+			return 0, refuse(ErrInvalid, "add another key first; with --force it is removed all the same",
+				"key slot %d is the only one: without it nobody can open the volume again, and all that is on it is lost", slot)
+		}
+		proven, err := h.proveKey(ctx, key, slot, len(slots) == 1)
+		if err != nil {
+			return 0, err
+		}
+		proven.Wipe()
+		return slot, nil
+	})
+}
+
+// proveKey removes the slot, and returns the volume key that key opens another one to;
+// of the last one, this one.
+func (h *lockedHeader) proveKey(ctx context.Context, key *Key, slot int, last bool) (*cryptsetup.VolumeKey, error) {
+	if last {
+		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		return volumeKey, h.RemoveKeyslot(slot)
+	}
+	if err := h.RemoveKeyslot(slot); err != nil {
+		return nil, err
+	}
+	volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
+	if errors.Is(err, cryptsetup.ErrWrongKey) {
+		return nil, refuse(ErrWrongKey, "give a key that stays, so that the volume can be opened afterwards", "the key opens none of the other slots: %w", err)
+	}
+	return volumeKey, err
+}
+
+// changeKeys lets change do what it does to the header in memory, and writes that.
+func changeKeys(ctx context.Context, op, device string, opts KeyOptions, change func(*lockedHeader) (slot int, err error)) (KeyChange, error) {
+	var done KeyChange
+	err := withHeader(ctx, op, device, opts, func(h *lockedHeader) error {
+		slot, err := change(h)
+		if err != nil {
+			return err
+		}
+		if err := h.write(ctx); err != nil {
+			return err
+		}
+		done = KeyChange{slot, h.Fingerprint()}
+		return nil
+	})
+	return done, err
 }

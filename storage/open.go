@@ -126,6 +126,9 @@ func explainHeader(err error) error {
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
 		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
 	}
+	if torn(rejected) {
+		return refuse(ErrHeaderRejected, tornHint, "%w", err)
+	}
 	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
 		return v.Rule != cryptsetup.RuleArgon2Memory
 	})

@@ -1,0 +1,81 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trusted-store/trusted-store/cryptsetup"
+	"github.com/trusted-store/trusted-store/internal/blockdev"
+)
+
+// lockedHeader is the header of a device that may be in use, under the lock that
+// keeps Create and Open away.
+type lockedHeader struct {
+	*cryptsetup.Header
+	dev *blockdev.Device
+}
+
+func (h *lockedHeader) close() error { return h.dev.Close() }
+
+// write is all or nothing as far as ctx goes.
+func (h *lockedHeader) write(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return h.WriteSync(h.dev.File())
+}
+
+func withHeader(ctx context.Context, op, device string, opts KeyOptions, use func(*lockedHeader) error) error {
+	read := func(h *lockedHeader) (err error) {
+		h.Header, err = cryptsetup.Read(h.dev.File(), opts.profile())
+		return explainKeyHeader(err)
+	}
+	return withDevice(ctx, op, device, read, use)
+}
+
+// withDevice locks the device, reads its header as read does, and uses it.
+func withDevice(ctx context.Context, op, device string, read, use func(*lockedHeader) error) error {
+	h, err := await(ctx, silentDevice, func() (*lockedHeader, error) { return readLocked(device, read) },
+		func(h *lockedHeader) { _ = h.close() }) // only read
+	if err == nil {
+		err = errors.Join(use(h), h.close())
+	}
+	return failure(op, device, "", err)
+}
+
+func readLocked(device string, read func(*lockedHeader) error) (*lockedHeader, error) {
+	dev, err := blockdev.Open(device, blockdev.Options{})
+	if err != nil {
+		return nil, explainOpen(device, err)
+	}
+	h := &lockedHeader{dev: dev}
+	if err := dev.Lock(); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	if err := read(h); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// explainKeyHeader says what to do about a header that keeps its keys from being
+// changed.
+func explainKeyHeader(err error) error {
+	var rejected *cryptsetup.RejectedError
+	switch {
+	case !errors.As(err, &rejected):
+		return err
+	case rejected.Has(cryptsetup.RuleHeaderNone):
+		return refuse(ErrHeaderRejected, "a volume with keys is made by trusted-store create --key", "%w", err)
+	case torn(rejected):
+		return refuse(ErrHeaderRejected, tornHint, "%w", err)
+	}
+	return refuse(ErrHeaderRejected, "see trusted-store inspect, which lists all of it", "%w", err)
+}
+
+// torn reports whether the power may have gone while the header was written.
+func torn(rejected *cryptsetup.RejectedError) bool {
+	return rejected.Has(cryptsetup.RuleSeqID) || rejected.Has(cryptsetup.RuleChecksum)
+}
+
+const tornHint = "if the power went while a key was changed: trusted-store recover; trusted-store inspect lists what is wrong"
