@@ -15,7 +15,7 @@ type pinFlags struct{ uuid, header string }
 
 func (f *pinFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.uuid, "expect-uuid", "", "refuse every volume but the one with this `UUID`")
-	c.Flags().StringVar(&f.header, "expect-header", "", "refuse every header but the one with this `SHA256`, the fingerprint that key add, key remove and inspect print; it changes with every key added or removed")
+	c.Flags().StringVar(&f.header, "expect-header", "", "refuse every header but the one with this `SHA256`, the fingerprint that inspect, recover and the verbs of key print; it changes with every key that does")
 }
 
 func (f *pinFlags) parse(c *cobra.Command) (id uuid.UUID, header [sha256.Size]byte, err error) {

@@ -37,7 +37,15 @@ type (
 		Device      string `json:"device"`
 		Slot        int    `json:"slot"`
 		Added       bool   `json:"added,omitempty"`
+		Changed     bool   `json:"changed,omitempty"`
 		Removed     bool   `json:"removed,omitempty"`
+		Fingerprint string `json:"fingerprint"`
+	}
+	recoveredOutput struct {
+		Device      string `json:"device"`
+		Recovered   bool   `json:"recovered"`
+		Copy        string `json:"copy,omitempty"`
+		Keyslots    int    `json:"keyslots"`
 		Fingerprint string `json:"fingerprint"`
 	}
 	backingOutput struct {
@@ -70,7 +78,9 @@ var outputs = reference.Outputs{
 	"doctor":          {storage.Diagnosis{}},
 	"key list":        {[]cryptsetup.Keyslot{}},
 	"key add":         {keyOutput{}},
+	"key change":      {keyOutput{}},
 	"key remove":      {keyOutput{}},
+	"recover":         {recoveredOutput{}},
 	"volume create":   {backingOutput{}},
 	"volume attach":   {attachedOutput{}},
 	"volume detach":   {detachedOutput{}},
