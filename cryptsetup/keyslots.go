@@ -37,7 +37,7 @@ func (h *Header) addKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, er
 		return 0, err
 	}
 	h.meta.keyslots, h.meta.sizeOnly = append(h.meta.keyslots, s), false
-	return s.ID, h.advance()
+	return s.ID, h.change()
 }
 
 // ChangeKeyslot replaces a key slot by one for another passphrase, of the same
@@ -59,7 +59,7 @@ func (h *Header) ChangeKeyslot(id int, passphrase []byte, key *VolumeKey, kdf KD
 	}
 	h.forget(h.meta.keyslots[i])
 	h.meta.keyslots[i] = s
-	return h.advance()
+	return h.change()
 }
 
 // newKeyslot wraps the key for the first free place. The place of a slot that was
@@ -143,7 +143,7 @@ func (h *Header) RemoveKeyslot(id int) error {
 	}
 	h.forget(h.meta.keyslots[i])
 	h.meta.keyslots = slices.Delete(h.meta.keyslots, i, i+1)
-	return h.advance()
+	return h.change()
 }
 
 // forget lets the next write overwrite the area of a slot.

@@ -42,7 +42,7 @@ func Rules() []string {
 		"keyslot.area.encryption", "keyslot.area.key_size", "keyslot.area.overlap", "keyslot.area.truncated",
 		"keyslot.kdf", "keyslot.kdf.type", "keyslot.kdf.hash", "keyslot.kdf.iterations",
 		"keyslot.kdf.time", RuleArgon2Memory, "keyslot.kdf.cpus", "keyslot.kdf.salt",
-		"token",
+		"token", "token.id", "token.keyslots", "token.version", "token.epoch", "token.mac",
 		"segment", "segment.id", "segment.type", "segment.offset", "segment.size", "segment.iv_tweak",
 		"segment.encryption", "segment.sector_size", "segment.flags",
 		RuleIntegrity, "segment.integrity.type", "segment.integrity.journal_encryption",

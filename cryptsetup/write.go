@@ -16,6 +16,8 @@ import (
 //
 // Write does not flush. That is right for a new volume, which is worth nothing
 // until it is complete; a volume that holds data needs [Header.WriteSync].
+//
+// A header that was authenticated, and changed since, is [ErrNotRenewed].
 func (h *Header) Write(w io.WriterAt) error {
 	return h.write(w, func() error { return nil })
 }
@@ -33,6 +35,9 @@ type SyncWriter interface {
 func (h *Header) WriteSync(w SyncWriter) error { return h.write(w, w.Sync) }
 
 func (h *Header) write(w io.WriterAt, flush func() error) error {
+	if h.changed {
+		return fmt.Errorf("write LUKS2 header: %w", ErrNotRenewed)
+	}
 	steps := []func(io.WriterAt) error{
 		h.writeAreas,
 		func(w io.WriterAt) error { return h.writeCopy(w, 0) },

@@ -16,13 +16,18 @@ import (
 // Keyslot is one key slot of a persistent volume.
 type Keyslot = cryptsetup.Keyslot
 
-// KeyOptions are what [AddKey], [ChangeKey] and [RemoveKey] may be told. The zero value takes
-// whatever header inside the profile the device holds: a host that puts an old one
-// back has it renewed, and with it a key that was removed since.
+// KeyOptions are what [AddKey], [ChangeKey] and [RemoveKey] may be told. The zero value
+// takes whatever header inside the profile the device holds, unless it has a token that is
+// not right: a host that puts an old one back, as a whole, has it renewed, and with it a
+// key that was removed since.
 type KeyOptions struct {
 	// ExpectUUID and ExpectHeader are as in [OpenOptions].
 	ExpectUUID   uuid.UUID
 	ExpectHeader [sha256.Size]byte
+	// RequireAuthenticated, ExpectEpoch and ExpectVolume are as in [OpenOptions].
+	RequireAuthenticated bool
+	ExpectEpoch          uint64
+	ExpectVolume         [sha256.Size]byte
 	// RemoveLast lets [RemoveKey] remove the only key slot that is left. All that the
 	// volume holds is lost with it, but for who has a copy of the header.
 	RemoveLast bool
@@ -32,12 +37,19 @@ func (o KeyOptions) profile() cryptsetup.Profile {
 	return cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity, ExpectUUID: o.ExpectUUID, ExpectFingerprint: o.ExpectHeader}
 }
 
+func (o KeyOptions) authentication() cryptsetup.Authentication {
+	return cryptsetup.Authentication{Required: o.RequireAuthenticated, MinEpoch: o.ExpectEpoch, Fingerprint: o.ExpectVolume}
+}
+
 // KeyChange is what [AddKey], [ChangeKey] or [RemoveKey] did.
 type KeyChange struct {
 	Slot int // that was added, changed or removed
 	// Header is the next [OpenOptions].ExpectHeader: the SHA-256 of the header that was
 	// written, of the bytes in memory. The device was not asked what it holds.
 	Header [sha256.Size]byte
+	// Volume and Epoch are as in [HeaderState].
+	Volume [sha256.Size]byte
+	Epoch  uint64
 }
 
 // Keys lists the key slots of the volume on the device, by number. It only
@@ -56,7 +68,7 @@ func Keys(ctx context.Context, device string) ([]Keyslot, error) {
 // live meanwhile.
 func CheckKey(ctx context.Context, device string, key *Key) error {
 	return withHeader(ctx, "key check", device, KeyOptions{}, func(h *lockedHeader) error {
-		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
+		volumeKey, _, err := h.unlock(ctx, key, cryptsetup.Authentication{})
 		volumeKey.Wipe()
 		return err
 	})
@@ -69,13 +81,8 @@ func CheckKey(ctx context.Context, device string, key *Key) error {
 // A power cut between the two copies of the header leaves them different. Open rejects
 // that by name, and who knows of the power cut calls [Recover].
 func AddKey(ctx context.Context, device string, key, added *Key, opts KeyOptions) (KeyChange, error) {
-	return changeKeys(ctx, "key add", device, opts, func(h *lockedHeader) (int, error) {
-		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
-		if err != nil {
-			return 0, err
-		}
-		defer volumeKey.Wipe()
-		return h.AddKeyslot(added.bytes.Bytes(), volumeKey, nil)
+	return changeKeys(ctx, "key add", device, key, opts, func(h *lockedHeader, u unlocked) (int, error) {
+		return h.AddKeyslot(added.bytes.Bytes(), u.key, nil)
 	})
 }
 
@@ -88,16 +95,11 @@ func AddKey(ctx context.Context, device string, key, added *Key, opts KeyOptions
 // What [AddKey] says of power cuts and of live stores is so here, and what [RemoveKey]
 // says of a key that leaked.
 func ChangeKey(ctx context.Context, device string, key, next *Key, opts KeyOptions) (KeyChange, error) {
-	return changeKeys(ctx, "key change", device, opts, func(h *lockedHeader) (int, error) {
-		volumeKey, slot, err := h.Unlock(ctx, key.bytes.Bytes())
-		if err != nil {
-			return 0, err
-		}
-		defer volumeKey.Wipe()
+	return changeKeys(ctx, "key change", device, key, opts, func(h *lockedHeader, u unlocked) (int, error) {
 		if subtle.ConstantTimeCompare(key.bytes.Bytes(), next.bytes.Bytes()) == 1 {
 			return 0, refuse(ErrInvalid, "", "the new key is the old one")
 		}
-		err = h.ChangeKeyslot(slot, next.bytes.Bytes(), volumeKey, nil)
+		err := h.ChangeKeyslot(u.slot, next.bytes.Bytes(), u.key, nil)
 		if errors.Is(err, cryptsetup.ErrKeyslotsFull) {
 			return 0, because(err, ErrInvalid, "remove another one first: trusted-store key remove",
 				"all %d key slots are in use, and the new one must be there before the old one goes", cryptsetup.MaxKeyslots)
@@ -105,7 +107,7 @@ func ChangeKey(ctx context.Context, device string, key, next *Key, opts KeyOptio
 		if err != nil {
 			return 0, err
 		}
-		return slot, h.opensNothing(ctx, key)
+		return u.slot, h.opensNothing(ctx, key)
 	})
 }
 
@@ -129,7 +131,7 @@ func (h *lockedHeader) opensNothing(ctx context.Context, key *Key) error {
 // old header: a key that leaked is undone by a new volume only, or where whoever opens
 // the volume expects the header that was written here.
 func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyOptions) (KeyChange, error) {
-	return changeKeys(ctx, "key remove", device, opts, func(h *lockedHeader) (int, error) {
+	return changeKeys(ctx, "key remove", device, key, opts, func(h *lockedHeader, u unlocked) (int, error) {
 		slots := h.Keyslots()
 		if !slices.ContainsFunc(slots, func(k Keyslot) bool { return k.ID == slot }) {
 			return 0, refuse(ErrInvalid, "trusted-store key list shows them", "the volume has no key slot %d", slot)
@@ -138,48 +140,22 @@ func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyO
 			return 0, refuse(ErrInvalid, "add another key first; with --force it is removed all the same",
 				"key slot %d is the only one: without it nobody can open the volume again, and all that is on it is lost", slot)
 		}
-		proven, err := h.proveKey(ctx, key, slot, len(slots) == 1)
-		if err != nil {
+		if err := h.RemoveKeyslot(slot); err != nil {
 			return 0, err
 		}
-		proven.Wipe()
+		if u.slot == slot && len(slots) > 1 {
+			return slot, h.stillOpens(ctx, key)
+		}
 		return slot, nil
 	})
 }
 
-// proveKey removes the slot, and returns the volume key that key opens another one to;
-// of the last one, this one.
-func (h *lockedHeader) proveKey(ctx context.Context, key *Key, slot int, last bool) (*cryptsetup.VolumeKey, error) {
-	if last {
-		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
-		if err != nil {
-			return nil, err
-		}
-		return volumeKey, h.RemoveKeyslot(slot)
-	}
-	if err := h.RemoveKeyslot(slot); err != nil {
-		return nil, err
-	}
+// stillOpens refuses to remove the only key slot that the caller can open.
+func (h *lockedHeader) stillOpens(ctx context.Context, key *Key) error {
 	volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
+	volumeKey.Wipe()
 	if errors.Is(err, cryptsetup.ErrWrongKey) {
-		return nil, refuse(ErrWrongKey, "give a key that stays, so that the volume can be opened afterwards", "the key opens none of the other slots: %w", err)
+		return refuse(ErrWrongKey, "give a key that stays, so that the volume can be opened afterwards", "the key opens none of the other slots: %w", err)
 	}
-	return volumeKey, err
-}
-
-// changeKeys lets change do what it does to the header in memory, and writes that.
-func changeKeys(ctx context.Context, op, device string, opts KeyOptions, change func(*lockedHeader) (slot int, err error)) (KeyChange, error) {
-	var done KeyChange
-	err := withHeader(ctx, op, device, opts, func(h *lockedHeader) error {
-		slot, err := change(h)
-		if err != nil {
-			return err
-		}
-		if err := h.write(ctx); err != nil {
-			return err
-		}
-		done = KeyChange{slot, h.Fingerprint()}
-		return nil
-	})
-	return done, err
+	return err
 }

@@ -17,6 +17,58 @@ type lockedHeader struct {
 
 func (h *lockedHeader) close() error { return h.dev.Close() }
 
+// unlocked is what a key opens a header to.
+type unlocked struct {
+	key  *cryptsetup.VolumeKey
+	slot int
+}
+
+// unlock refuses a header that is not the one that was authenticated. The volume key is
+// the caller's to wipe.
+func (h *lockedHeader) unlock(ctx context.Context, key *Key, want cryptsetup.Authentication) (*cryptsetup.VolumeKey, int, error) {
+	return unlockAuthentic(ctx, h.Header, key, want)
+}
+
+func unlockAuthentic(ctx context.Context, h *cryptsetup.Header, key *Key, want cryptsetup.Authentication) (*cryptsetup.VolumeKey, int, error) {
+	volumeKey, slot, err := h.Unlock(ctx, key.bytes.Bytes())
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := h.CheckAuthentic(volumeKey, want); err != nil {
+		volumeKey.Wipe()
+		return nil, 0, explainAuthentic(err)
+	}
+	return volumeKey, slot, nil
+}
+
+// changeKeys lets change do what it does to the header in memory, renews its token and
+// writes it.
+func changeKeys(ctx context.Context, op, device string, key *Key, opts KeyOptions, change func(*lockedHeader, unlocked) (slot int, err error)) (KeyChange, error) {
+	var done KeyChange
+	err := withHeader(ctx, op, device, opts, func(h *lockedHeader) error {
+		volumeKey, opened, err := h.unlock(ctx, key, opts.authentication())
+		if err != nil {
+			return err
+		}
+		defer volumeKey.Wipe()
+		slot, err := change(h, unlocked{volumeKey, opened})
+		if err != nil {
+			return err
+		}
+		if h.Epoch() > 0 {
+			if err := h.Authenticate(volumeKey, 0); err != nil {
+				return err
+			}
+		}
+		if err := h.write(ctx); err != nil {
+			return err
+		}
+		done = KeyChange{Slot: slot, Header: h.Fingerprint(), Volume: volumeKey.Fingerprint(), Epoch: h.Epoch()}
+		return nil
+	})
+	return done, err
+}
+
 // write is all or nothing as far as ctx goes.
 func (h *lockedHeader) write(ctx context.Context) error {
 	if ctx.Err() != nil {

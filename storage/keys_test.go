@@ -76,7 +76,7 @@ func TestKeyIsChanged(t *testing.T) {
 	require.NoError(t, err)
 	changed, err := storage.ChangeKey(t.Context(), disk, old, next, storage.KeyOptions{})
 	require.NoError(t, err)
-	require.Equal(t, storage.KeyChange{Slot: 0, Header: fingerprint(t, disk)}, changed)
+	require.Equal(t, storage.KeyChange{Slot: 0, Header: fingerprint(t, disk), Volume: s.Header().Volume, Epoch: s.Header().Epoch + 4}, changed)
 	require.NoError(t, s.Close())
 
 	require.ErrorIs(t, storage.CheckKey(t.Context(), disk, old), storage.ErrWrongKey)
@@ -176,7 +176,8 @@ func TestRecover(t *testing.T) {
 	key, added := newKey(t, longKey), newKey(t, longKey+"added")
 	whole, err := storage.Recover(t.Context(), disk, key, storage.RecoverOptions{})
 	require.NoError(t, err)
-	require.Equal(t, storage.Recovery{Copy: cryptsetup.NewerCopy, Slots: 1, Header: fingerprint(t, disk)}, whole)
+	require.Equal(t, cryptsetup.NewerCopy, whole.Copy)
+	require.Equal(t, fingerprint(t, disk), whole.Header)
 
 	old := storagetest.ReadBytes(t, disk, 0, 32<<10)
 	_, err = storage.AddKey(t.Context(), disk, key, added, storage.KeyOptions{})
@@ -203,8 +204,10 @@ func TestRecover(t *testing.T) {
 	}
 	done, err := storage.Recover(t.Context(), disk, added, storage.RecoverOptions{})
 	require.NoError(t, err)
-	require.Equal(t, storage.Recovery{Copy: cryptsetup.FirstCopy, Slots: 2, Header: fingerprint(t, disk)}, done)
-	open(t, disk, longKey, storage.OpenOptions{MountPoint: storage.NoMount, ExpectHeader: done.Header})
+	require.Equal(t, cryptsetup.FirstCopy, done.Copy)
+	require.Len(t, done.Slots, 2)
+	require.Equal(t, whole.Epoch+3, done.Epoch, "above any change that was cut off")
+	open(t, disk, longKey, storage.OpenOptions{MountPoint: storage.NoMount, ExpectHeader: done.Header, ExpectEpoch: done.Epoch, ExpectVolume: whole.Volume})
 }
 
 // fingerprint is that of the header that the device holds.

@@ -138,8 +138,14 @@ func explainHeader(err error) error {
 	return err
 }
 
+// unlock proves the key, and with it that the header is the one that was authenticated.
 func (o *opening) unlock(ctx context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
+	o.key, _, err = unlockAuthentic(ctx, o.header, o.secret, cryptsetup.Authentication{
+		Required: o.opts.RequireAuthenticated, MinEpoch: o.opts.ExpectEpoch, Fingerprint: o.opts.ExpectVolume,
+	})
+	if err == nil {
+		o.noteHeader(o.header)
+	}
 	return err
 }
 

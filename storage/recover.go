@@ -14,17 +14,19 @@ import (
 type RecoverOptions struct {
 	// Copy is which of the two copies counts.
 	Copy cryptsetup.CopyChoice
-	// ExpectUUID is as in [OpenOptions].
-	ExpectUUID uuid.UUID
+	// ExpectUUID, ExpectEpoch and ExpectVolume are as in [OpenOptions].
+	ExpectUUID   uuid.UUID
+	ExpectEpoch  uint64
+	ExpectVolume [sha256.Size]byte
 }
 
 // Recovery is what [Recover] did.
 type Recovery struct {
+	HeaderState
 	// Copy is the one that was used; NewerCopy: the header was whole, and nothing was
 	// written.
-	Copy cryptsetup.CopyChoice
-	// Slots is the number of key slots that the header has.
-	Slots int
+	Copy  cryptsetup.CopyChoice
+	Slots []Keyslot // of the header, by number
 	// Header is as in [KeyChange].
 	Header [sha256.Size]byte
 }
@@ -47,23 +49,34 @@ func Recover(ctx context.Context, device string, key *Key, opts RecoverOptions) 
 		return explainCopies(err)
 	}
 	err := withDevice(ctx, "recover", device, read, func(h *lockedHeader) error {
-		volumeKey, _, err := h.Unlock(ctx, key.bytes.Bytes())
+		volumeKey, _, err := h.unlock(ctx, key, cryptsetup.Authentication{MinEpoch: opts.ExpectEpoch, Fingerprint: opts.ExpectVolume})
 		if err != nil {
 			return err
 		}
-		volumeKey.Wipe()
+		defer volumeKey.Wipe()
 		if done.Copy != cryptsetup.NewerCopy {
-			if err := h.write(ctx); err != nil {
+			if err := h.renew(ctx, volumeKey); err != nil {
 				return err
 			}
 		}
-		done.Slots, done.Header = len(h.Keyslots()), h.Fingerprint()
+		done.HeaderState, done.Slots, done.Header = headerState(h.Header, volumeKey), h.Keyslots(), h.Fingerprint()
 		return nil
 	})
 	if err != nil {
 		return Recovery{}, err
 	}
 	return done, nil
+}
+
+// renew writes a recovered header, in an epoch above that of the copy that was given up:
+// of the change that was cut off, so higher by one at most.
+func (h *lockedHeader) renew(ctx context.Context, key *cryptsetup.VolumeKey) error {
+	if h.Epoch() > 0 {
+		if err := h.Authenticate(key, h.Epoch()+1); err != nil {
+			return err
+		}
+	}
+	return h.write(ctx)
 }
 
 // explainCopies says what to do about two copies of which neither is the newer one.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -27,11 +26,6 @@ func (k *keyFlags) addNext(c *cobra.Command, what string) {
 	c.Flags().StringVar(&k.next, "new-key", "", what+", from a `SOURCE` like that of --key")
 }
 
-func (k *keyFlags) options(c *cobra.Command) (o storage.KeyOptions, err error) {
-	o.ExpectUUID, o.ExpectHeader, err = k.pins.parse(c)
-	return o, err
-}
-
 // checkBoth refuses a command line without two keys.
 func (k *keyFlags) checkBoth(c *cobra.Command) error {
 	if k.present == "" || k.next == "" {
@@ -47,8 +41,8 @@ func (k *keyFlags) checkBoth(c *cobra.Command) error {
 const pinned = `
 
 A host can put an old header back, and with it a key that was removed since. With
---expect-header no header is changed but the one of which you kept the fingerprint;
-the one to keep from then on is printed.`
+--expect-epoch, or --expect-header, no header is changed but the one of which you kept
+the epoch or the fingerprint; those to keep from then on are printed.`
 
 func (a *app) keyAdd() *cobra.Command {
 	return a.withTwoKeys(&cobra.Command{
@@ -74,7 +68,7 @@ key slot; cut off at any moment, the volume has one of the two. The place of the
 one is overwritten.
 
 The host may have kept the old header: a key that leaked is undone by a new volume
-only, or where every open has --expect-header.
+only, or where every open has --expect-epoch.
 
 ` + keyKinds + pinned,
 		Example: `  trusted-store key change /dev/sdb --key file:/run/old --new-key file:/run/new
@@ -92,7 +86,7 @@ func (a *app) withTwoKeys(c *cobra.Command, present, next, done string, change t
 		if err := flags.checkBoth(c); err != nil {
 			return err
 		}
-		opts, err := flags.options(c)
+		opts, err := flags.pins.parse(c)
 		if err != nil {
 			return err
 		}
@@ -129,7 +123,7 @@ func (a *app) keyRemove() *cobra.Command {
 slot, so that the volume can still be opened afterwards. The only slot is removed
 with --force alone: nobody can open the volume again then. The host may have kept the
 old header: a key that leaked is undone by a new volume only, or where every open
-has --expect-header.` + pinned,
+has --expect-epoch.` + pinned,
 		Example: `  trusted-store key remove /dev/sdb 0 --key file:/run/new
   trusted-store key remove /dev/sdb 0 --key fd:3 --expect-header "$sum"`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -146,7 +140,7 @@ has --expect-header.` + pinned,
 			if flags.present == "" {
 				return cli.UsageErrorf(c, "--key is missing: a key that stays")
 			}
-			opts, err := flags.options(c)
+			opts, err := flags.pins.parse(c)
 			if err != nil {
 				return err
 			}
@@ -173,10 +167,12 @@ func (a *app) removeKey(ctx context.Context, device string, slot int, present st
 }
 
 func (a *app) printKeyChange(device string, k storage.KeyChange, done string) error {
-	fingerprint := hex.EncodeToString(k.Header[:])
 	if a.json {
-		return a.printJSON(map[string]any{"device": device, "slot": k.Slot, done: true, "fingerprint": fingerprint})
+		out := headerJSON(device, k.Header, storage.HeaderState{Volume: k.Volume, Epoch: k.Epoch})
+		out["slot"], out[done] = k.Slot, true
+		return a.printJSON(out)
 	}
-	fmt.Fprintf(a.out, "%s: key slot %d is %s\nfingerprint  %s\n", device, k.Slot, done, fingerprint)
+	fmt.Fprintf(a.out, "%s: key slot %d is %s\n", device, k.Slot, done)
+	a.printHeader(nil, k.Header, storage.HeaderState{Volume: k.Volume, Epoch: k.Epoch})
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,8 +12,9 @@ import (
 
 func (a *app) recoverHeader() *cobra.Command {
 	var (
-		source, id string
-		opts       storage.RecoverOptions
+		source string
+		pins   pinFlags
+		opts   storage.RecoverOptions
 	)
 	c := &cobra.Command{
 		Use:   "recover DEVICE",
@@ -38,10 +38,11 @@ when you know of a power cut, not at every start.`,
 			if source == "" {
 				return cli.UsageErrorf(c, "--key is missing: what is recovered must be opened by it")
 			}
-			var err error
-			if opts.ExpectUUID, err = expectedUUID(c, id); err != nil {
+			pinned, err := pins.parse(c)
+			if err != nil {
 				return err
 			}
+			opts.ExpectUUID, opts.ExpectVolume, opts.ExpectEpoch = pinned.ExpectUUID, pinned.ExpectVolume, pinned.ExpectEpoch
 			key, err := a.key(c.Context(), source)
 			if err != nil {
 				return err
@@ -55,16 +56,17 @@ when you know of a power cut, not at every start.`,
 		},
 	}
 	addKey(c, &source)
-	c.Flags().StringVar(&id, "expect-uuid", "", "refuse every volume but the one with this `UUID`")
+	pins.addVolume(c)
 	c.Flags().Var((*copyFlag)(&opts.Copy), "copy", "which copy counts: newer, first or second")
 	complete(c, "copy", copyWords...)
 	return c
 }
 
 func (a *app) printRecovery(device string, done storage.Recovery) error {
-	recovered, fingerprint := done.Copy != cryptsetup.NewerCopy, hex.EncodeToString(done.Header[:])
+	recovered := done.Copy != cryptsetup.NewerCopy
 	if a.json {
-		out := map[string]any{"device": device, "recovered": recovered, "keyslots": done.Slots, "fingerprint": fingerprint}
+		out := headerJSON(device, done.Header, done.HeaderState)
+		out["recovered"], out["keyslots"] = recovered, done.Slots
 		if recovered {
 			out["copy"] = done.Copy.String()
 		}
@@ -74,7 +76,8 @@ func (a *app) printRecovery(device string, done storage.Recovery) error {
 	if recovered {
 		what = fmt.Sprintf("the %v counts; both are that now", done.Copy)
 	}
-	fmt.Fprintf(a.out, "%s: %s\nkey slots    %d\nfingerprint  %s\n", device, what, done.Slots, fingerprint)
+	fmt.Fprintf(a.out, "%s: %s\n", device, what)
+	a.printHeader(done.Slots, done.Header, done.HeaderState)
 	return nil
 }
 
