@@ -93,9 +93,9 @@ func explainAuthentic(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, cryptsetup.ErrHeaderChanged):
-		hint = "if you changed it, as with cryptsetup luksAddKey: look at trusted-store key list, then trusted-store authenticate --accept-changed; if not, the host did: do not use it"
+		hint = "if you changed it, as with cryptsetup luksAddKey: look at storage.Keys, then storage.Authenticate with AuthenticateOptions.AcceptChanged; if not, the host did: do not use it"
 	case errors.Is(err, cryptsetup.ErrNotAuthenticated):
-		hint = "if it never was: trusted-store authenticate; if it was, the host has changed it: do not use it"
+		hint = "if it never was: storage.Authenticate; if it was, the host has changed it: do not use it"
 	case errors.Is(err, cryptsetup.ErrOldHeader):
 		hint = "the host has put back an old header, perhaps with a key that was removed since: do not use it"
 	default:

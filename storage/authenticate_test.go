@@ -39,7 +39,7 @@ func TestAuthenticatedVolume(t *testing.T) {
 			require.NoError(t, opened.Close())
 
 			editHeader(t, disk, replaceAll(`"epoch":"2"`, `"epoch":"3"`))
-			refusedWith(t, disk, longKey+"next", storage.OpenOptions{Integrity: integrity}, "changed since it was authenticated", "--accept-changed")
+			refusedWith(t, disk, longKey+"next", storage.OpenOptions{Integrity: integrity}, "changed since it was authenticated", "AuthenticateOptions.AcceptChanged")
 			old.Replay(t)
 			refusedWith(t, disk, longKey, storage.OpenOptions{Integrity: integrity, ExpectEpoch: 2}, "its epoch is 1, expected 2", "an old header")
 			other := newDiskWithKey(t, longKey)
@@ -81,7 +81,7 @@ func cryptsetupAndAuthenticated(t *testing.T, cryptsetup string) {
 	require.Equal(t, before, storagetest.ReadBytes(t, disk, 0, 32<<10), "opening it changes nothing")
 
 	tool(t, cryptsetup, "luksAddKey", "-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", file, disk, added)
-	refusedWith(t, disk, longKey, storage.OpenOptions{}, "changed since it was authenticated", "--accept-changed")
+	refusedWith(t, disk, longKey, storage.OpenOptions{}, "changed since it was authenticated", "AuthenticateOptions.AcceptChanged")
 	ours, theirs := newKey(t, longKey), newKey(t, longKey+"theirs")
 	_, err := storage.AddKey(t.Context(), disk, ours, newKey(t, "x"), storage.KeyOptions{})
 	require.ErrorIs(t, err, storage.ErrHeaderRejected)
@@ -113,7 +113,7 @@ func TestVolumeWithoutTokenIsAuthenticated(t *testing.T) {
 	s := open(t, disk, longKey, storage.OpenOptions{})
 	require.Zero(t, s.Header().Epoch)
 	require.NoError(t, s.Close())
-	refusedWith(t, disk, longKey, storage.OpenOptions{RequireAuthenticated: true}, "is not authenticated", "trusted-store authenticate")
+	refusedWith(t, disk, longKey, storage.OpenOptions{RequireAuthenticated: true}, "is not authenticated", "storage.Authenticate")
 	added, err := storage.AddKey(t.Context(), disk, key, newKey(t, "another"), storage.KeyOptions{})
 	require.NoError(t, err)
 	require.Zero(t, added.Epoch, "nobody asked for a token")

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -101,7 +100,7 @@ func ChangeKey(ctx context.Context, device string, key, next *Key, opts KeyOptio
 		}
 		err := h.ChangeKeyslot(u.slot, next.bytes.Bytes(), u.key, nil)
 		if errors.Is(err, cryptsetup.ErrKeyslotsFull) {
-			return 0, because(err, ErrInvalid, "remove another one first: trusted-store key remove",
+			return 0, because(err, ErrInvalid, "remove another one first: storage.RemoveKey",
 				"all %d key slots are in use, and the new one must be there before the old one goes", cryptsetup.MaxKeyslots)
 		}
 		if err != nil {
@@ -121,7 +120,7 @@ func (h *lockedHeader) opensNothing(ctx context.Context, key *Key) error {
 	case err != nil:
 		return err
 	}
-	return refuse(ErrInvalid, fmt.Sprintf("remove that one first: trusted-store key remove DEVICE %d", other),
+	return refuse(ErrInvalid, "remove that one first: storage.RemoveKey",
 		"the old key opens key slot %d, too, and would still open the volume afterwards", other)
 }
 
@@ -134,10 +133,10 @@ func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyO
 	return changeKeys(ctx, "key remove", device, key, opts, func(h *lockedHeader, u unlocked) (int, error) {
 		slots := h.Keyslots()
 		if !slices.ContainsFunc(slots, func(k Keyslot) bool { return k.ID == slot }) {
-			return 0, refuse(ErrInvalid, "trusted-store key list shows them", "the volume has no key slot %d", slot)
+			return 0, refuse(ErrInvalid, "storage.Keys shows them", "the volume has no key slot %d", slot)
 		}
 		if len(slots) == 1 && !opts.RemoveLast {
-			return 0, refuse(ErrInvalid, "add another key first; with --force it is removed all the same",
+			return 0, refuse(ErrInvalid, "add another key first; with KeyOptions.RemoveLast it is removed all the same",
 				"key slot %d is the only one: without it nobody can open the volume again, and all that is on it is lost", slot)
 		}
 		if err := h.RemoveKeyslot(slot); err != nil {

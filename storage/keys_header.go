@@ -118,11 +118,11 @@ func explainKeyHeader(err error) error {
 	case !errors.As(err, &rejected):
 		return err
 	case rejected.Has(cryptsetup.RuleHeaderNone):
-		return refuse(ErrHeaderRejected, "a volume with keys is made by trusted-store create --key", "%w", err)
+		return refuse(ErrHeaderRejected, "a volume with keys is made by storage.Create with CreateOptions.Key", "%w", err)
 	case torn(rejected):
 		return refuse(ErrHeaderRejected, tornHint, "%w", err)
 	}
-	return refuse(ErrHeaderRejected, "see trusted-store inspect, which lists all of it", "%w", err)
+	return refuse(ErrHeaderRejected, "see storage.Inspect, which lists all of it", "%w", err)
 }
 
 // torn reports whether the power may have gone while the header was written.
@@ -130,4 +130,4 @@ func torn(rejected *cryptsetup.RejectedError) bool {
 	return rejected.Has(cryptsetup.RuleSeqID) || rejected.Has(cryptsetup.RuleChecksum)
 }
 
-const tornHint = "if the power went while a key was changed: trusted-store recover; trusted-store inspect lists what is wrong"
+const tornHint = "if the power went while a key was changed: storage.Recover; storage.Inspect lists what is wrong"

@@ -188,7 +188,7 @@ func TestRecover(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrHeaderRejected)
 	var failed *storage.Error
 	require.ErrorAs(t, err, &failed)
-	require.Contains(t, failed.Hint, "trusted-store recover")
+	require.Contains(t, failed.Hint, "storage.Recover")
 	for name, c := range map[string]struct {
 		key  *storage.Key
 		opts storage.RecoverOptions

@@ -82,7 +82,7 @@ func (h *lockedHeader) renew(ctx context.Context, key *cryptsetup.VolumeKey) err
 // explainCopies says what to do about two copies of which neither is the newer one.
 func explainCopies(err error) error {
 	if errors.Is(err, cryptsetup.ErrCopiesDiffer) {
-		return refuse(ErrHeaderRejected, "no power cut leaves that: look at both with trusted-store inspect; --copy first or --copy second says which counts", "%w", err)
+		return refuse(ErrHeaderRejected, "no power cut leaves that: look at both with storage.Inspect; RecoverOptions.Copy says which counts", "%w", err)
 	}
 	return explainKeyHeader(err)
 }
