@@ -151,9 +151,14 @@ func (c *creation) makeKeys(context.Context) error {
 	if c.opts.Key == nil {
 		return nil
 	}
-	passphrase := c.opts.Key.bytes.Bytes()
-	_, err = c.header.AddKeyslot(passphrase, key, cryptsetup.KDFFor(passphrase))
-	return err
+	if _, err = c.header.AddKeyslot(c.opts.Key.bytes.Bytes(), key, nil); err != nil {
+		return err
+	}
+	if err := c.header.Authenticate(key, 0); err != nil {
+		return err
+	}
+	c.noteHeader(c.header)
+	return nil
 }
 
 // clearDevice takes away both headers of a volume of before, and from a device

@@ -51,6 +51,9 @@ type Status struct {
 	Path       string    `json:"path"`
 	Number     string    `json:"number,omitempty"` // MAJ:MIN of the mapping
 	Promises   []Promise `json:"promises"`
+	// Header is known to who created or opened a persistent store, and to nobody who asks
+	// later: it takes the volume key, which the kernel does not give back.
+	Header *HeaderStatus `json:"header,omitempty"`
 
 	Type        string `json:"type"`
 	Cipher      string `json:"cipher,omitempty"`
@@ -72,6 +75,13 @@ type Status struct {
 	Growth          *Growth         `json:"growth,omitempty"`     // nil when not mounted, or nothing that is grown
 	TagMemory       *TagMemory      `json:"tag_memory,omitempty"` // nil unless the tags are in memory
 	IntegrityErrors IntegrityErrors `json:"integrity_errors"`     // unknown without integrity: nothing detects any
+}
+
+// HeaderStatus is a [HeaderState] in a [Status].
+type HeaderStatus struct {
+	VolumeFingerprint string `json:"volume_fingerprint"` // hex
+	Authenticated     bool   `json:"authenticated"`
+	Epoch             uint64 `json:"epoch,omitempty"`
 }
 
 // Mount is one place at which a store is mounted.

@@ -103,6 +103,10 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	line("device", "%s", device(s))
 	line("type", "%s", s.Type)
 	line("uuid", "%s", s.UUID)
+	if h := s.Header; h != nil {
+		line("volume", "%s", h.VolumeFingerprint)
+		line("header epoch", "%s", epoch(h.Epoch))
+	}
 	line("cipher", "%s", s.Cipher)
 	line("keysize", "%s", bits(s.KeyBits))
 	line("key location", "%s", s.KeyLocation)
