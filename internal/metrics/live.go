@@ -66,6 +66,10 @@ var values = []struct {
 		in(growth, func(g *storage.Growth) uint64 { return g.Target })},
 	{"growing", "Whether a process is there that grows it.",
 		in(growth, func(g *storage.Growth) uint64 { return uint64(min(g.Grower, 1)) })},
+	{"swap_size_bytes", "Size of the swap area.",
+		in(swap, func(u *storage.SwapUse) uint64 { return u.Bytes })},
+	{"swap_used_bytes", "What of that is in use.",
+		in(swap, func(u *storage.SwapUse) uint64 { return u.UsedBytes })},
 	{"tag_memory_bytes", "Memory that tags take.",
 		in(tagMemory, func(m *storage.TagMemory) uint64 { return m.Bytes })},
 	{"tag_memory_limit_bytes", "Memory that tags may take.",
@@ -85,6 +89,7 @@ func in[T any](part func(*storage.Status) *T, of func(*T) uint64) func(*storage.
 
 func filesystem(s *storage.Status) *storage.Filesystem { return s.Filesystem }
 func growth(s *storage.Status) *storage.Growth         { return s.Growth }
+func swap(s *storage.Status) *storage.SwapUse          { return s.Swap }
 func tagMemory(s *storage.Status) *storage.TagMemory   { return s.TagMemory }
 
 // failed counts reads of a store.
@@ -126,7 +131,7 @@ func (l *live) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.NewInvalidMetric(l.stores, err)
 		return
 	}
-	states := map[storage.State]int{storage.StateMounted: 0, storage.StateMapped: 0, storage.StateIncomplete: 0}
+	states := map[storage.State]int{storage.StateMounted: 0, storage.StateMapped: 0, storage.StateSwap: 0, storage.StateIncomplete: 0}
 	for i := range list {
 		states[list[i].State]++
 		l.collect(to, &list[i])

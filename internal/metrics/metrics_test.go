@@ -24,6 +24,7 @@ var stores = []storage.Status{
 		Growth:     &storage.Growth{Bytes: 41 << 20, Target: 44 << 20, Grower: 4711}, TagMemory: &storage.TagMemory{Bytes: 320, Limit: 640},
 	},
 	{Name: "plain", UUID: "b", State: storage.StateMapped, Integrity: "none", Problems: []string{"the device is gone"}},
+	{Name: "swap", UUID: "c", State: storage.StateSwap, Integrity: "hmac(sha256)", Tags: "device", Swap: &storage.SwapUse{Bytes: 4096, UsedBytes: 0}},
 }
 
 func listed() *Metrics {
@@ -63,6 +64,7 @@ func TestValues(t *testing.T) {
 		`trusted_store_full_size_bytes{store="encrypted_disk_A"} 4.6137344e+07`,
 		`trusted_store_growing{store="encrypted_disk_A"} 1`,
 		`trusted_store_tag_memory_bytes{store="encrypted_disk_A"} 320`,
+		`trusted_store_stores{state="swap"} 1`, `trusted_store_swap_size_bytes{store="swap"} 4096`, `trusted_store_swap_used_bytes{store="swap"} 0`,
 		`trusted_store_problems{store="plain"} 1`,
 		`trusted_store_integrity_errors_total{store="encrypted_disk_A"} 3`,
 		`trusted_store_setup_duration_seconds_bucket{action="format",le="0.2"} 1`,

@@ -1211,7 +1211,7 @@ func (x *HealthResponse) GetGrowing() uint32 {
 type Store struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// "mounted", "mapped" or "incomplete".
+	// "mounted", "mapped", "swap" or "incomplete".
 	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	// How the live tables differ from what they must be.
 	Problems []string `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"`
