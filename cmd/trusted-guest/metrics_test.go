@@ -47,7 +47,7 @@ func TestMetricsOfTheService(t *testing.T) {
 	require.Contains(t, scrape(t, shown), "trusted_store_stores{state=\"mounted\"} 0\n")
 	client, err := stores.Dial(t.Context(), p.socket)
 	require.NoError(t, err)
-	defer client.Close()
+	defer func() { require.NoError(t, client.Close()) }()
 	_, err = client.OpenVolume(t.Context(), &stores.OpenVolumeRequest{
 		Device: number, Contents: stores.Contents_CONTENTS_NONE, MountPoint: dir, Name: "watched",
 	})
