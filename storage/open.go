@@ -124,13 +124,13 @@ func explainHeader(err error) error {
 		return err
 	}
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
-		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
+		return refuse(ErrHeaderRejected, "open never makes a volume; storage.Create does", "%w", err)
 	}
 	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
 		return v.Rule != cryptsetup.RuleArgon2Memory
 	})
 	if onlyMemory {
-		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise --max-argon2-memory", "%w", err)
+		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise OpenOptions.MaxArgon2Memory", "%w", err)
 	}
 	return err
 }
