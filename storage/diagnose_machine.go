@@ -82,7 +82,7 @@ func checkSwap() Check {
 	case all > 0 && all == ours:
 		return passes("swap", "on stores alone")
 	case all > 0:
-		return warns("swap", "active: secrets in the guest's memory may reach a disk", "swapoff it; trusted-store create DEVICE --swap makes encrypted swap")
+		return warns("swap", "active: secrets in the guest's memory may reach a disk", "swapoff -a, or swap to a store: CreateOptions.Swap")
 	}
 	return passes("swap", "none")
 }

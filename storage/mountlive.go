@@ -73,7 +73,7 @@ func mountable(s *Status) error {
 	case s.State == StateMounted:
 		return refuse(ErrBusy, "", "mounted already at %s", s.Mounts[0].Dir)
 	case s.State == StateSwap:
-		return refuse(ErrBusy, "trusted-store close "+s.Name, "the kernel swaps to it")
+		return refuse(ErrBusy, "storage.Close("+s.Name+")", "the kernel swaps to it")
 	}
 	node, err := os.Open(dm.Path(s.Name))
 	if err != nil {

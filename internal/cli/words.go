@@ -21,6 +21,7 @@ var names = map[string]string{
 var flags = map[string]string{
 	"CreateOptions.Key":           "--key",
 	"CreateOptions.Overwrite":     "--force",
+	"CreateOptions.Swap":          "trusted-store create DEVICE --swap",
 	"OpenOptions.MaxArgon2Memory": "--max-argon2-memory",
 	"Options.MaxBytes":            "--max-bytes",
 }
