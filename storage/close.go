@@ -16,8 +16,8 @@ import (
 const removeGrace = 5 * time.Second
 
 // Close takes a live store away: all its mounts in this mount namespace, its use as
-// swap, all its mappings with their nodes, and with them the key in the kernel and tags in
-// memory. It is for stores of another process; a [Store] has its own Close.
+// swap, all its mappings with their nodes, and with them the key in the kernel and
+// tags in memory. It is for stores of another process; a [Store] has its own Close.
 //
 // nameOrDir is the store's name, its node under /dev/mapper or a directory
 // where it is mounted. What a process that died left half-made is taken away as
@@ -26,8 +26,8 @@ const removeGrace = 5 * time.Second
 //
 // While a file on it is open, Close fails with [ErrBusy] after about 2 seconds
 // and leaves the store as it is. What is in swap comes back to memory first, which may
-// take its time; where it has no room the error is ErrBusy, too. The contents of a persistent store stay for the
-// next Open; those of an ephemeral one are lost for good.
+// take its time; where it has no room the error is ErrBusy, too. The contents of a
+// persistent store stay for the next Open; those of an ephemeral one are lost for good.
 //
 // It needs root.
 func Close(ctx context.Context, nameOrDir string) error {
