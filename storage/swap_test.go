@@ -92,6 +92,7 @@ func requireSwapStays(t *testing.T, s *storage.Store, before *storage.Status) {
 
 const (
 	swapMemory  = 24 * mib // of the user's cgroup
+	swapDisk    = 128 * mib
 	swapUserHas = 64 * mib // of memory, as the user believes
 	swapMarker  = "in this guest's memory alone: 5ece7"
 )
@@ -126,7 +127,10 @@ func TestSwapUnderPressure(t *testing.T) {
 	kernel(t)
 	disks := filepath.SplitList(os.Getenv("TRUSTED_STORE_DISKS"))
 	require.NotEmpty(t, disks, "memory that is swapped to a file in memory saves none: go tool guest -disk 56G")
-	s, err := storage.Create(t.Context(), disks[0], storage.CreateOptions{Swap: &storage.SwapOptions{}, Overwrite: storage.OverwriteAnything})
+	part := storagetest.NewFaulty(t, disks[0])
+	part.SetSize(t, swapDisk) // which is looked through: the kernel begins anywhere
+	disk := part.Path()
+	s, err := storage.Create(t.Context(), disk, storage.CreateOptions{Swap: &storage.SwapOptions{}, Overwrite: storage.OverwriteAnything})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
 	group := smallGroup(t)
@@ -137,12 +141,12 @@ func TestSwapUnderPressure(t *testing.T) {
 		require.NoError(t, err)
 		require.Greater(t, live.Swap.UsedBytes, uint64(swapUserHas-swapMemory-mib))
 		unix.Sync()
-		seen := storagetest.ReadBytes(t, disks[0], 0, 100*mib)
+		seen := storagetest.ReadBytes(t, disk, 0, swapDisk)
 		require.False(t, bytes.Contains(seen, []byte(swapMarker)))
 		require.Greater(t, len(seen)-bytes.Count(seen, []byte{0}), 30*mib, "it is there")
 		if damaged {
 			log := storagetest.KernelLog(t)
-			storagetest.WriteBytes(t, disks[0], 17*mib, make([]byte, 83*mib))
+			storagetest.WriteBytes(t, disk, 17*mib, make([]byte, swapDisk-17*mib))
 			u.proceed(t)
 			rest, err := io.ReadAll(u.out)
 			require.NoError(t, err)
