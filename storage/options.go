@@ -46,6 +46,9 @@ type CreateOptions struct {
 	Overwrite Overwrite
 	// Filesystem sets what is fixed when a filesystem is made.
 	Filesystem FilesystemOptions
+	// Swap makes the mapping an area that the kernel swaps to, in place of a
+	// filesystem. Nil: no swap.
+	Swap *SwapOptions
 	// Grow says who grows the filesystem to the size of the device.
 	Grow GrowMode
 	// Logger gets warnings, and each step with its time at level Debug. Nil:

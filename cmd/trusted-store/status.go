@@ -117,6 +117,7 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	for _, m := range s.Mounts {
 		line("mount", "%s (%s)", m.Dir, m.Options)
 	}
+	line("swap", "%s", swapText(s.Swap))
 	line("filesystem", "%s", filesystem(s.Filesystem))
 	line("growth", "%s", growth(s))
 	if m := s.TagMemory; m != nil {
@@ -133,6 +134,8 @@ func headline(s *storage.Status) string {
 	switch {
 	case s.State == storage.StateMounted:
 		return "mounted at " + s.Mounts[0].Dir
+	case s.State == storage.StateSwap:
+		return "swap, through " + s.Path
 	case s.State == storage.StateMapped:
 		return "mapped to " + s.Path + ", not mounted"
 	}

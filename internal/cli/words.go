@@ -26,6 +26,7 @@ var flags = map[string]string{
 	"AuthenticateOptions.AcceptChanged": "--accept-changed",
 	"CreateOptions.Key":                 "--key",
 	"CreateOptions.Overwrite":           "--force",
+	"CreateOptions.Swap":                "trusted-store create DEVICE --swap",
 	"KeyOptions.RemoveLast":             "--force",
 	"OpenOptions.MaxArgon2Memory":       "--max-argon2-memory",
 	"RecoverOptions.Copy":               "--copy",
