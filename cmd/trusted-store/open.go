@@ -21,15 +21,19 @@ Nothing is written before the key is proven right, and nothing is ever formatted
 a device without a header that we accept is an error. A device that became larger
 is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
-  get-key | trusted-store open 8:16 --key -`,
+  get-key | trusted-store open 8:16 --key -
+  trusted-store open /dev/sdb --cipher aegis128 --key file:/run/keys/volume`,
 		Args: cli.Needs("DEVICE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			opts := storage.OpenOptions{
-				Name: common.name, MountPoint: common.mount, Integrity: common.integrity,
+				Name: common.name, MountPoint: common.mount, Integrity: common.integrity, Cipher: common.cipher,
 				MaxArgon2Memory: maxMemory << 20,
 				Grow:            storage.GrowLater,
 			}
-			var err error
+			err := common.check(c)
+			if err != nil {
+				return err
+			}
 			if opts.ExpectUUID, opts.ExpectHeader, err = pins.parse(c); err != nil {
 				return err
 			}
