@@ -76,11 +76,7 @@ func (a *activation) checkCipher(control *dm.Control) error {
 	if a.integrity != cryptsetup.AEAD {
 		return nil
 	}
-	err := offer(control, tableCipher(a.integrity))
-	if errors.Is(err, dm.ErrNotSupported) && errors.Is(err, unix.ENOENT) {
-		return because(err, ErrNotSupported, loadModule, "the kernel has no cipher %s (CONFIG_CRYPTO_AEGIS128, module aegis128)", a.integrity.Cipher())
-	}
-	return err
+	return offer(control, tableCipher(a.integrity))
 }
 
 // tableCipher is the part of a table that is the same for all volumes with one
