@@ -50,10 +50,14 @@ func (h *Header) write(w io.WriterAt, flush func() error) error {
 	return nil
 }
 
+// writeCopy writes the block with the magic last: a process that is killed in between
+// leaves nothing that looks like a header and is none.
 func (h *Header) writeCopy(w io.WriterAt, n int) error {
 	at := n * copySize
-	if _, err := w.WriteAt(alignedCopy(h.image[at:at+copySize]), int64(at)); err != nil {
-		return fmt.Errorf("%s: %w", copyNames[n], err)
+	for _, part := range [][2]int{{at + binarySize, at + copySize}, {at, at + binarySize}} {
+		if _, err := w.WriteAt(alignedCopy(h.image[part[0]:part[1]]), int64(part[0])); err != nil {
+			return fmt.Errorf("%s: %w", copyNames[n], err)
+		}
 	}
 	return nil
 }

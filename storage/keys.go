@@ -98,7 +98,7 @@ func RemoveKey(ctx context.Context, device string, slot int, key *Key, opts KeyO
 			return refuse(ErrInvalid, "", "the volume has no key slot %d", slot)
 		}
 		if len(h.Keyslots()) == 1 {
-			return refuse(ErrInvalid, "add another key first, or destroy the volume: trusted-store create "+device+" --force", "slot %d is the only one: without it nobody could open the volume again", slot)
+			return refuse(ErrInvalid, "add another key first, or destroy the volume: storage.Create("+device+") with CreateOptions.Overwrite", "slot %d is the only one: without it nobody could open the volume again", slot)
 		}
 		if err := h.RemoveKeyslot(slot); err != nil {
 			return err
@@ -169,7 +169,7 @@ func explainKeyHeader(err error) error {
 	case !errors.As(err, &rejected):
 		return err
 	case rejected.Has(cryptsetup.RuleHeaderNone):
-		return refuse(ErrHeaderRejected, "a volume with keys is made by trusted-store create --key", "%w", err)
+		return refuse(ErrHeaderRejected, "a volume with keys is made by storage.Create with CreateOptions.Key", "%w", err)
 	}
-	return refuse(ErrHeaderRejected, "see trusted-store inspect, which lists all of it", "%w", err)
+	return refuse(ErrHeaderRejected, "see storage.Inspect, which lists all of it", "%w", err)
 }

@@ -69,7 +69,7 @@ func (a *activation) checkLive(ctx context.Context) error {
 func mountable(s *Status) error {
 	switch {
 	case s.State == StateIncomplete || len(s.Problems) > 0:
-		return refuse(ErrInvalid, "trusted-store close "+s.Name, "the store is incomplete, or its live tables are not the profile's")
+		return refuse(ErrInvalid, "storage.Close("+s.Name+")", "the store is incomplete, or its live tables are not the profile's")
 	case s.State == StateMounted:
 		return refuse(ErrBusy, "", "mounted already at %s", s.Mounts[0].Dir)
 	}

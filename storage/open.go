@@ -128,7 +128,7 @@ func explainHeader(err error, asked Cipher) error {
 		return err
 	}
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
-		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
+		return refuse(ErrHeaderRejected, "open never makes a volume; storage.Create does", "%w", err)
 	}
 	if rejected.Has(cryptsetup.RuleCipher) {
 		other := AEGIS128
@@ -141,7 +141,7 @@ func explainHeader(err error, asked Cipher) error {
 		return v.Rule != cryptsetup.RuleArgon2Memory
 	})
 	if onlyMemory {
-		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise --max-argon2-memory", "%w", err)
+		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise OpenOptions.MaxArgon2Memory", "%w", err)
 	}
 	return err
 }

@@ -2,18 +2,30 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
-var errInjected = errors.New("injected")
+// errInjected is what would be an invalid argument, had nothing been touched.
+var errInjected = fmt.Errorf("injected: %w", unix.ENOENT)
+
+// What the kernel says in the middle of the work is no invalid argument: that
+// promises that nothing was touched.
+func TestNoErrorOfTheKernelIsAnInvalidArgument(t *testing.T) {
+	for number := range unix.Errno(256) {
+		require.NotErrorIs(t, failure("create", "/dev/vdb", "mount", os.NewSyscallError("mount", number)), ErrInvalid)
+	}
+	for _, number := range []unix.Errno{unix.EPERM, unix.EACCES} {
+		require.ErrorIs(t, failure("create", "/dev/vdb", "mount", &os.PathError{Op: "open", Path: "x", Err: number}), ErrPermission)
+	}
+}
 
 // stepNames returns the names of the steps that a call takes.
 func stepNames(steps []step) []string {
@@ -81,6 +93,7 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 						return
 					}
 					require.ErrorIs(t, err, want)
+					require.NotErrorIs(t, err, ErrInvalid, "something was touched")
 					checkNothingLeft(t, dir)
 					require.NoDirExists(t, filepath.Dir(dir))
 

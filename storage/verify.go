@@ -143,7 +143,7 @@ func findLive(nameOrDir string) (*live, error) {
 	}
 	live, err := readLive(control, name)
 	if err == nil && live.crypt == nil {
-		err = refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
+		err = refuse(ErrInvalid, "storage.Close("+name+")", "the store is incomplete: its encryption layer is missing")
 	}
 	return live, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,6 +35,7 @@ var statuses = []struct {
 	{errUsage, ExitUsage},
 	{context.Canceled, ExitInterrupted},
 	{storage.ErrInvalid, ExitUsage},
+	{storage.ErrPermission, ExitUsage},
 	{storage.ErrWrongKey, ExitWrongKey},
 	{storage.ErrIntegrity, ExitIntegrity},
 	{storage.ErrBusy, ExitBusy},
@@ -161,8 +161,8 @@ func hintOf(err error) string {
 	case errors.As(err, &u):
 		return u.hint
 	case errors.As(err, &e) && e.Hint != "":
-		return e.Hint
-	case errors.Is(err, storage.ErrInvalid) && errors.Is(err, fs.ErrPermission):
+		return InCommand(e.Hint)
+	case errors.Is(err, storage.ErrPermission):
 		return "run it as root"
 	}
 	return ""
