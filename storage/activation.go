@@ -94,6 +94,9 @@ func (a *activation) checkArguments(context.Context) error {
 		return err
 	}
 	defer control.Close()
+	if err := a.checkCipher(control); err != nil {
+		return err
+	}
 	if a.name, err = freeName(control, a.name); err != nil {
 		return err
 	}

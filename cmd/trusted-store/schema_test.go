@@ -85,6 +85,8 @@ var outputs = reference.Outputs{
 	"status":          {storage.Status{}, []storage.Status{}},
 	"inspect":         {storage.Inspection{}},
 	"doctor":          {storage.Diagnosis{}},
+	"units":           {[]bootStore{}},
+	"boot":            {storage.Status{}},
 	"key list":        {[]cryptsetup.Keyslot{}},
 	"key add":         {keyOutput{}},
 	"key change":      {keyOutput{}},

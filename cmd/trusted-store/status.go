@@ -117,6 +117,7 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	for _, m := range s.Mounts {
 		line("mount", "%s (%s)", m.Dir, m.Options)
 	}
+	line("swap", "%s", swapText(s.Swap))
 	line("filesystem", "%s", filesystem(s.Filesystem))
 	line("growth", "%s", growth(s))
 	if m := s.TagMemory; m != nil {
@@ -133,6 +134,8 @@ func headline(s *storage.Status) string {
 	switch {
 	case s.State == storage.StateMounted:
 		return "mounted at " + s.Mounts[0].Dir
+	case s.State == storage.StateSwap:
+		return "swap, through " + s.Path
 	case s.State == storage.StateMapped:
 		return "mapped to " + s.Path + ", not mounted"
 	}
@@ -148,6 +151,9 @@ func promises(list []storage.Promise) string {
 		} else {
 			not = append(not, string(p))
 		}
+	}
+	if slices.Contains(list, storage.HiddenRewrites) { // nothing that others lack
+		kept = append(kept, string(storage.HiddenRewrites))
 	}
 	if len(kept) == 0 {
 		return "none"

@@ -58,7 +58,7 @@ var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
 	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
-	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
+	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse", "TestSwapUnderPressure",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
