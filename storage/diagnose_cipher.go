@@ -30,7 +30,7 @@ func checkCiphers(control *dm.Control, absent error) []Check {
 		}
 		check := asked("cipher "+target.Cipher.String(), "there", err, c.options...)
 		if c.integrity == cryptsetup.AEAD && check.Result == CheckFails && errors.Is(err, unix.ENOENT) {
-			check = warns(check.Thing, check.Found, "only stores with --cipher aegis128 need it: "+loadModule, c.options...)
+			check = warns(check.Thing, check.Found, "only stores with CreateOptions.Cipher aegis128 need it: "+loadModule, c.options...)
 		}
 		checks = append(checks, check)
 	}

@@ -135,7 +135,7 @@ func explainHeader(err error, asked Cipher) error {
 		if asked == AEGIS128 {
 			other = AESXTS
 		}
-		return refuse(ErrHeaderRejected, fmt.Sprintf("if the volume is the one that is meant, open it with --cipher %v", other), "%w", err)
+		return refuse(ErrHeaderRejected, fmt.Sprintf("if the volume is the one that is meant, open it with OpenOptions.Cipher %v", other), "%w", err)
 	}
 	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
 		return v.Rule != cryptsetup.RuleArgon2Memory

@@ -19,8 +19,10 @@ var names = map[string]string{
 
 // flags are what people say for an option of the library.
 var flags = map[string]string{
+	"CreateOptions.Cipher":        "--cipher",
 	"CreateOptions.Key":           "--key",
 	"CreateOptions.Overwrite":     "--force",
+	"OpenOptions.Cipher":          "--cipher",
 	"OpenOptions.MaxArgon2Memory": "--max-argon2-memory",
 	"Options.MaxBytes":            "--max-bytes",
 }
