@@ -130,6 +130,9 @@ func explainHeader(err error, asked Cipher) error {
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
 		return refuse(ErrHeaderRejected, "open never makes a volume; storage.Create does", "%w", err)
 	}
+	if torn(rejected) {
+		return refuse(ErrHeaderRejected, tornHint, "%w", err)
+	}
 	if rejected.Has(cryptsetup.RuleCipher) {
 		other := AEGIS128
 		if asked == AEGIS128 {
@@ -146,8 +149,14 @@ func explainHeader(err error, asked Cipher) error {
 	return err
 }
 
+// unlock proves the key, and with it that the header is the one that was authenticated.
 func (o *opening) unlock(ctx context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
+	o.key, _, err = unlockAuthentic(ctx, o.header, o.secret, cryptsetup.Authentication{
+		Required: o.opts.RequireAuthenticated, MinEpoch: o.opts.ExpectEpoch, Fingerprint: o.opts.ExpectVolume,
+	})
+	if err == nil {
+		o.noteHeader(o.header)
+	}
 	return err
 }
 
