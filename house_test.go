@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	// it needs no registry client.
 	"storage/guestpull/handover": {},
 
-	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
+	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli", "internal/storetab"},
 	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores", "internal/cli", "internal/metrics"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/keyservice", "internal/secret"},
 	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/protocol/stores", "storage/guestpull/handover", "internal/imagepolicy", "internal/keyservice"},
@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"internal/reference":      {"cryptsetup"}, // pages and schemas of the commands: for their tests, so that no command holds what makes them
 	"internal/release":        {},             // licences and image of a release
 	"internal/secret":         {},
+	"internal/storetab":       {}, // text of a file, and of sysfs, becomes values there: fuzzed
 	// Runs go test on many kernels, and counts.
 	"internal/testruns": {},
 	"internal/undo":     {},

@@ -44,7 +44,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 	c.activation = activation{
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Cipher.with(opts.Integrity),
 		ephemeral: opts.Key == nil,
 	}
 	c.setSwapDefaults()
@@ -89,6 +89,9 @@ func (c *creation) steps() []step {
 func (c *creation) checkOptions(ctx context.Context) error {
 	if c.mountFlags&ReadOnly != 0 {
 		return refuse(ErrInvalid, "mount it read-only with Open, once something is on it", "a new store cannot be read-only: nobody could write to it")
+	}
+	if err := c.opts.Cipher.check(c.opts.Integrity); err != nil {
+		return err
 	}
 	if err := c.checkTags(); err != nil {
 		return err
@@ -161,9 +164,14 @@ func (c *creation) makeKeys(context.Context) error {
 	if c.opts.Key == nil {
 		return nil
 	}
-	passphrase := c.opts.Key.bytes.Bytes()
-	_, err = c.header.AddKeyslot(passphrase, key, cryptsetup.KDFFor(passphrase))
-	return err
+	if _, err = c.header.AddKeyslot(c.opts.Key.bytes.Bytes(), key, nil); err != nil {
+		return err
+	}
+	if err := c.header.Authenticate(key, 0); err != nil {
+		return err
+	}
+	c.noteHeader(c.header)
+	return nil
 }
 
 // clearDevice takes away both headers of a volume of before, and from a device

@@ -103,6 +103,10 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	line("device", "%s", device(s))
 	line("type", "%s", s.Type)
 	line("uuid", "%s", s.UUID)
+	if h := s.Header; h != nil {
+		line("volume", "%s", h.VolumeFingerprint)
+		line("header epoch", "%s", epoch(h.Epoch))
+	}
 	line("cipher", "%s", s.Cipher)
 	line("keysize", "%s", bits(s.KeyBits))
 	line("key location", "%s", s.KeyLocation)
@@ -147,6 +151,9 @@ func promises(list []storage.Promise) string {
 		} else {
 			not = append(not, string(p))
 		}
+	}
+	if slices.Contains(list, storage.HiddenRewrites) { // nothing that others lack
+		kept = append(kept, string(storage.HiddenRewrites))
 	}
 	if len(kept) == 0 {
 		return "none"

@@ -78,8 +78,11 @@ type usageError struct {
 func (u *usageError) Error() string   { return u.err.Error() }
 func (u *usageError) Unwrap() []error { return []error{errUsage, u.err} }
 
-// UsageError makes err a command line that cannot be carried out.
+// UsageError makes err, unless it is nil, a command line that cannot be carried out.
 func UsageError(err error, c *cobra.Command) error {
+	if err == nil {
+		return nil
+	}
 	return &usageError{err, "see " + c.CommandPath() + " --help"}
 }
 
