@@ -136,7 +136,7 @@ func (r *resizing) unlock(ctx context.Context) error {
 	if len(header.Keyslots()) == 0 {
 		return ephemeralKeepsItsSize()
 	}
-	if r.key, _, err = header.Unlock(ctx, r.secret.bytes.Bytes()); err != nil {
+	if r.key, _, err = unlockAuthentic(ctx, header, r.secret, cryptsetup.Authentication{}); err != nil {
 		return err
 	}
 	if r.key.Len() != r.plan.target.KeySize {

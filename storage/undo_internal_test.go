@@ -64,6 +64,7 @@ func checkNothingLeft(t *testing.T, mountPoint string) {
 	nodes, err := filepath.Glob("/dev/mapper/*")
 	require.NoError(t, err)
 	require.Equal(t, []string{"/dev/mapper/control"}, nodes)
+	require.False(t, swapIsActive())
 	require.NoDirExists(t, mountPoint, "made by the call that failed")
 }
 
@@ -72,8 +73,10 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 	storagetest.CheckLeaks(t)
 	for kind, base := range map[string]CreateOptions{
 		"hmac": {}, "none": {Integrity: NoIntegrity}, "memory": {Tags: TagOptions{Place: TagsInMemory}},
+		"swap": {Swap: &SwapOptions{}},
 	} {
-		for _, name := range stepNames(newCreation("", base).steps()) {
+		names := stepNames(newCreation("", base).steps())
+		for _, name := range names {
 			for _, how := range []string{"failure", "interrupt"} {
 				t.Run(fmt.Sprintf("%s,%s after %s", kind, how, name), func(t *testing.T) {
 					disk := storagetest.Disk(t, 64<<20)
@@ -81,13 +84,16 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					opts := base
-					opts.MountPoint, opts.failAfter = dir, failAt(name)
+					opts.failAfter = failAt(name)
+					if opts.Swap == nil {
+						opts.MountPoint = dir
+					}
 					want := errInjected
 					if how == "interrupt" {
 						opts.failAfter, want = cancelAt(name, cancel), context.Canceled
 					}
 					s, err := Create(ctx, disk, opts)
-					if how == "interrupt" && name == "mount" {
+					if how == "interrupt" && name == names[len(names)-1] {
 						require.NoError(t, err, "nothing is left to interrupt")
 						require.NoError(t, s.Close())
 						return

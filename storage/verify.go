@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
@@ -118,6 +119,9 @@ func verifyStore(ctx context.Context, nameOrDir string, opts VerifyOptions) (*Ve
 	live, err := findLive(nameOrDir)
 	if err != nil {
 		return nil, err
+	}
+	if use, err := swapUseOf(live.crypt.info.Device); use != nil || err != nil {
+		return nil, errors.Join(err, refuse(ErrInvalid, "", "the kernel swaps to it, and says of no page whether it was written"))
 	}
 	v, err := newVerifier(live, opts)
 	if err != nil {

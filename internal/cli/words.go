@@ -8,21 +8,31 @@ import (
 // names are what people say for a function or a constant of package storage.
 var names = map[string]string{
 	"AttachBacking": "trusted-store volume attach",
+	"Authenticate":  "trusted-store authenticate",
 	"Close":         "trusted-store close",
 	"Create":        "trusted-store create",
 	"Inspect":       "trusted-store inspect",
+	"Keys":          "trusted-store key list",
 	"List":          "trusted-store status",
 	"Open":          "trusted-store open",
+	"Recover":       "trusted-store recover",
+	"RemoveKey":     "trusted-store key remove",
 	"StatusOf":      "trusted-store status",
 	"VerifyAll":     "--all",
 }
 
 // flags are what people say for an option of the library.
 var flags = map[string]string{
-	"CreateOptions.Key":           "--key",
-	"CreateOptions.Overwrite":     "--force",
-	"OpenOptions.MaxArgon2Memory": "--max-argon2-memory",
-	"Options.MaxBytes":            "--max-bytes",
+	"AuthenticateOptions.AcceptChanged": "--accept-changed",
+	"CreateOptions.Cipher":              "--cipher",
+	"CreateOptions.Key":                 "--key",
+	"CreateOptions.Overwrite":           "--force",
+	"CreateOptions.Swap":                "trusted-store create DEVICE --swap",
+	"KeyOptions.RemoveLast":             "--force",
+	"OpenOptions.Cipher":                "--cipher",
+	"OpenOptions.MaxArgon2Memory":       "--max-argon2-memory",
+	"RecoverOptions.Copy":               "--copy",
+	"Options.MaxBytes":                  "--max-bytes",
 }
 
 var (
