@@ -53,14 +53,11 @@ CONFIG_CRYPTO_AEGIS128. open wants the same --cipher.`,
 		Args: cli.Needs("DEVICE"),
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
-			return cli.UsageError(errors.Join(tags.apply(&opts), swap.apply(c, &opts)), c)
+			opts.Cipher = common.cipher
+			return cli.UsageError(errors.Join(common.check(c), tags.apply(&opts), swap.apply(c, &opts)), c)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			opts.Cipher = common.cipher
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
-			if err := common.check(c); err != nil {
-				return err
-			}
 			if err := a.showTagBudget(args[0], opts); err != nil {
 				return err
 			}
