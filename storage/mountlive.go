@@ -48,6 +48,9 @@ func (a *activation) checkLive(ctx context.Context) error {
 	if err := checkName(a.name); err != nil {
 		return err
 	}
+	if err := checkAbsolute(a.mountPoint); err != nil {
+		return err
+	}
 	control, err := openControl()
 	if err != nil {
 		return err
