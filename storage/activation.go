@@ -62,7 +62,7 @@ func (a *activation) store(mode GrowMode) *Store {
 	}
 	var err error
 	if s.disk, err = a.lendKey(); err != nil {
-		a.log.Warn("only whoever writes to the store will encrypt, and not all CPUs", "store", a.name, "err", err)
+		a.log.Warn("each program encrypts what it writes by itself, without the other CPUs", "store", a.name, "err", err)
 	}
 	if mode != GrowLater && a.mountFlags&ReadOnly == 0 {
 		s.startGrowing(mode == GrowAsUsed || a.tagsInMemory(), a.log)

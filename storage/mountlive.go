@@ -12,7 +12,7 @@ import (
 	"github.com/trusted-store/trusted-store/mkfs"
 )
 
-// MountOptions are what [MountLive] may be told. The zero value mounts at
+// MountOptions are the options of [MountLive]. The zero value mounts at
 // [DefaultMountPoint].
 type MountOptions struct {
 	// MountPoint, MountFlags, Grow and Logger are as in [OpenOptions].

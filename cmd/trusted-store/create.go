@@ -36,7 +36,7 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
   trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB
   trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images
   trusted-store create /dev/trusted_store --wait=8GiB`,
-		Args: cli.Needs("DEVICE"),
+		Args: needsDevice,
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint

@@ -22,7 +22,7 @@ a device without a header that we accept is an error. A device that became large
 is taken whole, and the filesystem grows to it; one that shrank is refused.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
   get-key | trusted-store open 8:16 --key -`,
-		Args: cli.Needs("DEVICE"),
+		Args: needsDevice,
 		RunE: func(c *cobra.Command, args []string) error {
 			opts := storage.OpenOptions{
 				Name: common.name, MountPoint: common.mount, Integrity: common.integrity,
