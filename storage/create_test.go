@@ -140,6 +140,28 @@ func TestCreateAgain(t *testing.T) {
 	require.NoError(t, create(t, disk, storage.CreateOptions{Overwrite: storage.OverwriteAnything}).Close())
 }
 
+// Create that was killed leaves no device that create refuses: of an ephemeral header
+// that was being written or cleared one copy is there, or a part of one.
+func TestHalfOfAnEphemeralHeaderIsBlank(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, 64*mib)
+	const block, both = 4096, 32 << 10
+	for _, key := range []*storage.Key{nil, newKey(t, "secret")} {
+		require.NoError(t, create(t, disk, storage.CreateOptions{Key: key, Overwrite: storage.OverwriteAnything}).Close())
+		whole := storagetest.ReadBytes(t, disk, 0, both)
+		for cleared := block; cleared < both; cleared += block {
+			storagetest.WriteBytes(t, disk, 0, append(make([]byte, cleared), whole[cleared:]...))
+			s, err := storage.Create(t.Context(), disk, storage.CreateOptions{MountPoint: storage.NoMount})
+			if key != nil && cleared <= both/2 {
+				require.ErrorIs(t, err, storage.ErrNotBlank, "its second copy is there")
+				continue
+			}
+			require.NoError(t, err, "%d bytes are cleared", cleared)
+			require.NoError(t, s.Close())
+		}
+	}
+}
+
 // The smallest device is found by trying, so that the number in the documents
 // stays true.
 func TestSmallestDevice(t *testing.T) {

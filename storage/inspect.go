@@ -121,7 +121,8 @@ func openInput(name string) (*os.File, error) {
 		return dev.File(), nil
 	}
 	// O_NONBLOCK: the name may be of a FIFO, which would wait for a writer.
-	return os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	return f, argument(name, err)
 }
 
 // hasIntegrity follows an accepted header, else what the caller expects, else what

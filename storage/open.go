@@ -125,19 +125,28 @@ func explainHeader(err error) error {
 		return err
 	}
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
-		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
+		return refuse(ErrHeaderRejected, "open never makes a volume; storage.Create does", "%w", err)
+	}
+	if torn(rejected) {
+		return refuse(ErrHeaderRejected, tornHint, "%w", err)
 	}
 	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
 		return v.Rule != cryptsetup.RuleArgon2Memory
 	})
 	if onlyMemory {
-		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise --max-argon2-memory", "%w", err)
+		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise OpenOptions.MaxArgon2Memory", "%w", err)
 	}
 	return err
 }
 
+// unlock proves the key, and with it that the header is the one that was authenticated.
 func (o *opening) unlock(ctx context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
+	o.key, _, err = unlockAuthentic(ctx, o.header, o.secret, cryptsetup.Authentication{
+		Required: o.opts.RequireAuthenticated, MinEpoch: o.opts.ExpectEpoch, Fingerprint: o.opts.ExpectVolume,
+	})
+	if err == nil {
+		o.noteHeader(o.header)
+	}
 	return err
 }
 

@@ -46,6 +46,9 @@ type CreateOptions struct {
 	Overwrite Overwrite
 	// Filesystem sets what is fixed when a filesystem is made.
 	Filesystem FilesystemOptions
+	// Swap makes the mapping an area that the kernel swaps to, in place of a
+	// filesystem. Nil: no swap.
+	Swap *SwapOptions
 	// Grow says who grows the filesystem to the size of the device.
 	Grow GrowMode
 	// Logger gets warnings, and each step with its time at level Debug. Nil:
@@ -143,6 +146,17 @@ type OpenOptions struct {
 	// it. An old header that the host put back, perhaps with a key that was
 	// removed since, is then rejected. It changes when a key is added or removed.
 	ExpectHeader [32]byte
+	// RequireAuthenticated rejects a header without a token that the volume key
+	// authenticates. Without it such a header, as cryptsetup makes it, is taken; one
+	// with a token that is not right never is.
+	RequireAuthenticated bool
+	// ExpectEpoch is the lowest epoch of an authenticated header that is accepted; it
+	// includes RequireAuthenticated. An old header that the host put back is then
+	// rejected. It may be the one of any change that is known: later ones are higher.
+	ExpectEpoch uint64
+	// ExpectVolume, unless zero, is the only [HeaderState].Volume that is accepted. It
+	// stays the same whatever keys are added, changed or removed.
+	ExpectVolume [32]byte
 	// MaxArgon2Memory is the most memory in bytes that a key slot's argon2id
 	// may ask for. 0: 64 MiB.
 	MaxArgon2Memory uint64

@@ -19,6 +19,8 @@ const (
 	// StateMapped: both layers are live, nothing of it is mounted in this
 	// mount namespace.
 	StateMapped State = "mapped"
+	// StateSwap: both layers are live, and the kernel swaps to it.
+	StateSwap State = "swap"
 	// StateIncomplete: a process died on the way, or the live tables are not
 	// those of the profile; Problems says what is wrong. Close removes it.
 	StateIncomplete State = "incomplete"
@@ -51,6 +53,9 @@ type Status struct {
 	Path       string    `json:"path"`
 	Number     string    `json:"number,omitempty"` // MAJ:MIN of the mapping
 	Promises   []Promise `json:"promises"`
+	// Header is known to who created or opened a persistent store, and to nobody who asks
+	// later: it takes the volume key, which the kernel does not give back.
+	Header *HeaderStatus `json:"header,omitempty"`
 
 	Type        string `json:"type"`
 	Cipher      string `json:"cipher,omitempty"`
@@ -70,8 +75,16 @@ type Status struct {
 	Mounts          []Mount         `json:"mounts,omitempty"`
 	Filesystem      *Filesystem     `json:"filesystem,omitempty"` // nil when not mounted
 	Growth          *Growth         `json:"growth,omitempty"`     // nil when not mounted, or nothing that is grown
+	Swap            *SwapUse        `json:"swap,omitempty"`       // nil unless it is swap
 	TagMemory       *TagMemory      `json:"tag_memory,omitempty"` // nil unless the tags are in memory
 	IntegrityErrors IntegrityErrors `json:"integrity_errors"`     // unknown without integrity: nothing detects any
+}
+
+// HeaderStatus is a [HeaderState] in a [Status].
+type HeaderStatus struct {
+	VolumeFingerprint string `json:"volume_fingerprint"` // hex
+	Authenticated     bool   `json:"authenticated"`
+	Epoch             uint64 `json:"epoch,omitempty"`
 }
 
 // Mount is one place at which a store is mounted.
@@ -185,13 +198,24 @@ func readStatus(control *dm.Control, name string) (s *Status, layers []string, e
 	if s.Filesystem != nil {
 		s.Growth = growthOf(live.crypt.info)
 	}
-	if s.State != StateIncomplete {
-		s.State = StateMapped
-		if len(s.Mounts) > 0 {
-			s.State = StateMounted
-		}
+	if s.Swap, err = swapUseOf(live.crypt.info.Device); err != nil {
+		return nil, nil, err
 	}
+	s.nameState()
 	return s, layers, nil
+}
+
+// nameState says what is done with a store that is whole.
+func (s *Status) nameState() {
+	switch {
+	case s.State == StateIncomplete:
+	case len(s.Mounts) > 0:
+		s.State = StateMounted
+	case s.Swap != nil:
+		s.State = StateSwap
+	default:
+		s.State = StateMapped
+	}
 }
 
 func (s *Status) addMounts(device dm.Device) error {

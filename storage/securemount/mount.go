@@ -94,6 +94,9 @@ func (m *mounting) make(ctx context.Context) (*storage.Store, error) {
 		}
 	}
 	store, err := m.createOrOpen(ctx, dir)
+	if m.opts.SetUp != nil {
+		m.opts.SetUp(m.r.Source == SourceEmpty, time.Since(began), err)
+	}
 	if err != nil {
 		return nil, err
 	}
