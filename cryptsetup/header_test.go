@@ -56,7 +56,7 @@ func requireOpens(t testing.TB, h *cryptsetup.Header, passphrase string, want *c
 }
 
 func TestWriteReadUnlock(t *testing.T) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		t.Run(i.String(), func(t *testing.T) {
 			d, written, key := newVolume(t, i, "one", "two")
 			h, err := cryptsetup.Read(d, cryptsetup.Profile{Integrity: cryptsetup.Require(i), ExpectUUID: written.UUID()})

@@ -14,6 +14,8 @@ const (
 	RuleUUID = "profile.uuid"
 	// RuleFingerprint: not the header that Profile.ExpectFingerprint names.
 	RuleFingerprint = "profile.fingerprint"
+	// RuleCipher: the cipher of another integrity than Profile.Integrity requires.
+	RuleCipher = "profile.cipher"
 	// RuleIntegrity: not the integrity that Profile.Integrity requires.
 	RuleIntegrity = "segment.integrity"
 	// RuleArgon2Memory: a key slot asks for more memory than
@@ -30,7 +32,7 @@ func Rules() []string {
 		RuleHeaderNone, RuleHeaderTruncated,
 		"binary.magic", "binary.version", "binary.hdr_size", "binary.seqid", "binary.label",
 		"binary.csum_alg", "binary.uuid", "binary.subsystem", "binary.hdr_offset",
-		"binary.padding", RuleChecksum, RuleUUID, RuleFingerprint,
+		"binary.padding", RuleChecksum, RuleUUID, RuleFingerprint, RuleCipher,
 		RuleSeqID, "copies.uuid", "copies.label", "copies.subsystem", "copies.json",
 		"json.unterminated", "json.trailing", "json.syntax", "json.depth", "json.whitespace",
 		"json.string", "json.duplicate-key", "json.wrong-case-key", "json.unknown-key",

@@ -114,6 +114,9 @@ func (a *activation) checkPlace(context.Context) error {
 		return err
 	}
 	defer control.Close()
+	if err := a.checkCipher(control); err != nil {
+		return err
+	}
 	if a.name, err = freeName(control, a.name); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func newCreation(device string, opts CreateOptions) *creation {
 	c.activation = activation{
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Cipher.with(opts.Integrity),
 		ephemeral: opts.Key == nil,
 	}
 	c.setSwapDefaults()
@@ -90,6 +90,9 @@ func (c *creation) steps() []step {
 func (c *creation) checkOptions(ctx context.Context) error {
 	if c.mountFlags&ReadOnly != 0 {
 		return refuse(ErrInvalid, "mount it read-only with Open, once something is on it", "a new store cannot be read-only: nobody could write to it")
+	}
+	if err := c.opts.Cipher.check(c.opts.Integrity); err != nil {
+		return err
 	}
 	if err := c.checkTags(); err != nil {
 		return err

@@ -58,22 +58,21 @@ func TestMountOptions(t *testing.T) {
 func TestEphemeralHeader(t *testing.T) { forEachCryptsetup(t, ephemeralHeader) }
 
 func ephemeralHeader(t *testing.T, cryptsetup string) {
-	for _, integrity := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
+	for _, k := range kinds {
 		disk := storagetest.Disk(t, 64*mib)
-		s := create(t, disk, storage.CreateOptions{Integrity: integrity})
-		require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(integrity), "keyring", integrityName(integrity), 4096},
-			statusOf(t, cryptsetup, s.Name()))
+		s := create(t, disk, k.create())
+		require.Equal(t, k.shown(), statusOf(t, cryptsetup, s.Name()))
 		dump := tool(t, cryptsetup, "luksDump", disk)
 		require.Contains(t, dump, s.UUID().String())
-		require.Contains(t, dump, "aes-xts-plain64")
+		require.Contains(t, dump, k.header().Cipher())
 		require.NotContains(t, dump, "luks2\n\tKey:", "no key slot")
 		require.Error(t, exec.Command(cryptsetup, "open", "--test-passphrase", "--key-file", keyFile(t, longKey), disk).Run())
-		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: profileFor(integrity)})
+		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: k.profile()})
 		require.NoError(t, err)
 		require.True(t, found.Accepted(), "%+v", found)
 		require.NoError(t, s.Close())
 
-		_, err = storage.Open(t.Context(), disk, newKey(t, "anything"), storage.OpenOptions{Integrity: integrity})
+		_, err = storage.Open(t.Context(), disk, newKey(t, "anything"), k.open())
 		require.ErrorIs(t, err, storage.ErrWrongKey)
 	}
 }

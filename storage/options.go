@@ -35,8 +35,11 @@ type CreateOptions struct {
 	// MountFlags restrict the mount further than it is anyway. A new store
 	// that is ReadOnly is refused: nobody could ever write to it.
 	MountFlags MountFlags
-	// Integrity is HMACSHA256 unless said otherwise.
+	// Integrity is HMACSHA256 unless said otherwise. AEGIS128 has an integrity of
+	// its own, with which this stays at its zero value.
 	Integrity Integrity
+	// Cipher is AESXTS unless said otherwise.
+	Cipher Cipher
 	// Tags say where the tags of the blocks are.
 	Tags TagOptions
 	// Header says whether the volume has one. Without tags in memory it must.
@@ -136,9 +139,10 @@ type OpenOptions struct {
 	// MountFlags restrict the mount further than it is anyway. A store that is
 	// mounted ReadOnly does not grow.
 	MountFlags MountFlags
-	// Integrity is what the volume must have; a header that says otherwise
-	// is rejected.
+	// Integrity and Cipher, as in [CreateOptions], are what the volume must have; a
+	// header that says otherwise is rejected.
 	Integrity Integrity
+	Cipher    Cipher
 	// ExpectUUID, unless zero, is the only volume that is accepted.
 	ExpectUUID uuid.UUID
 	// ExpectHeader, unless zero, is the SHA-256 of the only header that is

@@ -26,7 +26,7 @@ const (
 	StateIncomplete State = "incomplete"
 )
 
-// Promise is one property of a live store. The three are different things. A store
+// Promise is one property of a live store. They are different things. A store
 // whose encryption layer has a problem keeps none, one whose integrity layer has a
 // problem neither integrity nor freshness.
 type Promise string
@@ -38,6 +38,10 @@ const (
 	IntegrityOfBlocks Promise = "integrity"
 	// Freshness: an old block with its old tag, put back, cannot be read.
 	Freshness Promise = "freshness"
+	// HiddenRewrites: the host cannot see that a block was written again with the
+	// contents that it had at some time. [AEGIS128] alone keeps it. Which blocks are
+	// written when is visible always.
+	HiddenRewrites Promise = "hidden-rewrites"
 )
 
 // Status is what is live of one store, read from the kernel: there are no state
@@ -62,7 +66,7 @@ type Status struct {
 	KeyBits     int    `json:"key_bits,omitempty"` // of the cipher and the authentication together
 	KeyLocation string `json:"key_location,omitempty"`
 	SectorSize  int    `json:"sector_size,omitempty"` // of the encryption, in bytes
-	Integrity   string `json:"integrity"`             // "hmac(sha256)" or "none"
+	Integrity   string `json:"integrity"`             // "hmac(sha256)", "aead" or "none"
 	Tags        string `json:"tags,omitempty"`        // where the tags are: "device" or "memory"
 	Journal     string `json:"journal,omitempty"`     // of the integrity layer: "journaled", or "direct" without
 

@@ -26,13 +26,17 @@ another program, is an error. An old header as a whole is noticed with --expect-
 and that somebody took the token away with --require-authenticated.`,
 		Example: `  trusted-store open /dev/trusted_store --key file:/run/keys/volume
   get-key | trusted-store open 8:16 --key -
+  trusted-store open /dev/sdb --cipher aegis128 --key file:/run/keys/volume
   trusted-store open /dev/sdb --key fd:3 --expect-volume "$sum" --expect-epoch 4`,
 		Args: needsDevice,
 		RunE: func(c *cobra.Command, args []string) error {
 			opts := storage.OpenOptions{
-				Name: common.name, MountPoint: common.mount, Integrity: common.integrity,
+				Name: common.name, MountPoint: common.mount, Integrity: common.integrity, Cipher: common.cipher,
 				MaxArgon2Memory: maxMemory << 20,
 				Grow:            storage.GrowLater,
+			}
+			if err := common.check(c); err != nil {
+				return err
 			}
 			pinned, err := pins.parse(c)
 			if err != nil {

@@ -152,6 +152,9 @@ func promises(list []storage.Promise) string {
 			not = append(not, string(p))
 		}
 	}
+	if slices.Contains(list, storage.HiddenRewrites) { // nothing that others lack
+		kept = append(kept, string(storage.HiddenRewrites))
+	}
 	if len(kept) == 0 {
 		return "none"
 	}

@@ -24,10 +24,12 @@ var names = map[string]string{
 // flags are what people say for an option of the library.
 var flags = map[string]string{
 	"AuthenticateOptions.AcceptChanged": "--accept-changed",
+	"CreateOptions.Cipher":              "--cipher",
 	"CreateOptions.Key":                 "--key",
 	"CreateOptions.Overwrite":           "--force",
 	"CreateOptions.Swap":                "trusted-store create DEVICE --swap",
 	"KeyOptions.RemoveLast":             "--force",
+	"OpenOptions.Cipher":                "--cipher",
 	"OpenOptions.MaxArgon2Memory":       "--max-argon2-memory",
 	"RecoverOptions.Copy":               "--copy",
 	"Options.MaxBytes":                  "--max-bytes",

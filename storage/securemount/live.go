@@ -103,6 +103,9 @@ func (m *mounting) differences(live *storage.Status) (differ []string) {
 	if live.State == storage.StateSwap {
 		add("the kernel swaps to it")
 	}
+	if aegis := live.Integrity == "aead"; aegis != (m.r.Cipher == storage.AEGIS128) {
+		add("its cipher is %s", live.Cipher)
+	}
 	if m.r.MapperName != "" && m.r.MapperName != live.Name {
 		add("its name is not %s", m.r.MapperName)
 	}

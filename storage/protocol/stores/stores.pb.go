@@ -166,8 +166,10 @@ type OpenVolumeRequest struct {
 	// after its answer was lost cannot format what was written since. The service
 	// remembers it as long as it runs. Empty: none.
 	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// "aes-xts-plain64" or "aegis128", which cannot be with no_integrity; empty: the first.
+	Cipher        string `protobuf:"bytes,14,opt,name=cipher,proto3" json:"cipher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenVolumeRequest) Reset() {
@@ -287,6 +289,13 @@ func (x *OpenVolumeRequest) GetNoJournal() bool {
 func (x *OpenVolumeRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *OpenVolumeRequest) GetCipher() string {
+	if x != nil {
+		return x.Cipher
 	}
 	return ""
 }
@@ -1482,7 +1491,7 @@ var File_storage_protocol_stores_stores_proto protoreflect.FileDescriptor
 
 const file_storage_protocol_stores_stores_proto_rawDesc = "" +
 	"\n" +
-	"$storage/protocol/stores/stores.proto\x12\x0ftrustedstore.v1\"\xa7\x03\n" +
+	"$storage/protocol/stores/stores.proto\x12\x0ftrustedstore.v1\"\xbf\x03\n" +
 	"\x11OpenVolumeRequest\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x125\n" +
 	"\bcontents\x18\x02 \x01(\x0e2\x19.trustedstore.v1.ContentsR\bcontents\x12\x10\n" +
@@ -1500,7 +1509,8 @@ const file_storage_protocol_stores_stores_proto_rawDesc = "" +
 	"\x05label\x18\v \x01(\tR\x05label\x12\x1d\n" +
 	"\n" +
 	"no_journal\x18\f \x01(\bR\tnoJournal\x12'\n" +
-	"\x0fidempotency_key\x18\r \x01(\tR\x0eidempotencyKey\"B\n" +
+	"\x0fidempotency_key\x18\r \x01(\tR\x0eidempotencyKey\x12\x16\n" +
+	"\x06cipher\x18\x0e \x01(\tR\x06cipher\"B\n" +
 	"\x12OpenVolumeResponse\x12,\n" +
 	"\x05store\x18\x01 \x01(\v2\x16.trustedstore.v1.StoreR\x05store\"*\n" +
 	"\x12CloseVolumeRequest\x12\x14\n" +
