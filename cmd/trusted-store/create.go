@@ -50,7 +50,7 @@ CONFIG_CRYPTO_AEGIS128. open wants the same --cipher.`,
   trusted-store create /dev/trusted_store --wait=8GiB
   trusted-store create /dev/trusted_store --cipher aegis128
   trusted-store create /dev/vdc --swap --swap-priority 10 --name swap`,
-		Args: cli.Needs("DEVICE"),
+		Args: needsDevice,
 		PreRunE: func(c *cobra.Command, _ []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Cipher = common.cipher
