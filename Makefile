@@ -86,20 +86,27 @@ share: check-go
 
 PREFIX     = /usr/local
 UNITDIR    = $(PREFIX)/lib/systemd/system
+UNITS      = $(wildcard cmd/*/*.service)
+GENERATORS = $(PREFIX)/lib/systemd/system-generators
+DRACUT     = $(PREFIX)/lib/dracut/modules.d/90trusted-store
 
-install: build share install-files ## programs, unit, manual pages, completion, licences; DESTDIR= and PREFIX=/usr/local say where to
+install: build share install-files ## programs, units, manual pages, completion, licences; DESTDIR= and PREFIX=/usr/local say where to
 
 install-files:
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(UNITDIR)'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(GENERATORS)' '$(DESTDIR)$(DRACUT)'
 	install -m 755 $(BIN)/trusted-store $(BIN)/trusted-guest '$(DESTDIR)$(PREFIX)/bin'
-	sed 's|=/usr/bin/|=$(PREFIX)/bin/|' cmd/trusted-guest/trusted-guest.service >'$(DESTDIR)$(UNITDIR)/trusted-guest.service'
-	chmod 644 '$(DESTDIR)$(UNITDIR)/trusted-guest.service'
+	for u in $(UNITS); do \
+		sed 's|=/usr/bin/|=$(PREFIX)/bin/|' $$u >'$(DESTDIR)$(UNITDIR)'/$${u##*/} && \
+		chmod 644 '$(DESTDIR)$(UNITDIR)'/$${u##*/} || exit 1; \
+	done
+	ln -sf ../../../bin/trusted-store '$(DESTDIR)$(GENERATORS)/trusted-store-generator'
+	install -m 755 cmd/trusted-store/image/module-setup.sh '$(DESTDIR)$(DRACUT)'
 	cd $(SHARE) && find . -type f -exec install -D -m 644 {} '$(DESTDIR)$(PREFIX)/share/{}' ';'
 
 release: check-go ## dist/: archives, .deb, .rpm, container image, SBOMs and checksums of the tag that is checked out
 	GO='$(GO)' .ci/release dist
 
-release-check: check-go ## that a release is the same when built twice, and installs and goes on Debian 12 and 13: as root
+release-check: check-go ## that a release is the same when built twice, and installs, goes and boots with stores on Debian 12 and 13: as root
 	GO='$(GO)' .ci/release-check
 
 # A test does the same elsewhere, with OUT, and compares.

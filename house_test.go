@@ -28,8 +28,8 @@ var mayImport = map[string][]string{
 	// it needs no registry client.
 	"storage/guestpull/handover": {},
 
-	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli"},
-	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores", "internal/cli"},
+	"cmd/trusted-store":       {"storage", "cryptsetup", "internal/cli", "internal/storetab"},
+	"cmd/trusted-guest":       {"storage", "storage/securemount", "storage/guestpull", "storage/protocol/cdh", "storage/protocol/stores", "internal/cli", "internal/metrics"},
 	"storage/securemount":     {"storage", "storage/protocol/cdh", "storage/protocol/stores", "internal/keyservice", "internal/secret"},
 	"storage/guestpull":       {"storage", "storage/protocol/cdh", "storage/protocol/stores", "storage/guestpull/handover", "internal/imagepolicy", "internal/keyservice"},
 	"storage/protocol/cdh":    {},
@@ -49,9 +49,11 @@ var mayImport = map[string][]string{
 	"internal/keyring":        {},
 	"internal/keyservice":     {"storage/protocol/cdh", "internal/secret"}, // keys and credentials come the same way
 	"internal/loop":           {},
+	"internal/metrics":        {"storage"},    // whoever imports what it counts gets no Prometheus
 	"internal/reference":      {"cryptsetup"}, // pages and schemas of the commands: for their tests, so that no command holds what makes them
 	"internal/release":        {},             // licences and image of a release
 	"internal/secret":         {},
+	"internal/storetab":       {}, // text of a file, and of sysfs, becomes values there: fuzzed
 	// Runs go test on many kernels, and counts.
 	"internal/testruns": {},
 	"internal/undo":     {},
@@ -123,6 +125,16 @@ func TestPoliciesStayInTheGuest(t *testing.T) {
 			for _, unwanted := range []string{"imagepolicy", "sigstore", "ProtonMail", "go.podman.io", "ocicrypt", "BurntSushi"} {
 				require.NotContains(t, dep, unwanted, p.ImportPath)
 			}
+		}
+	}
+}
+
+// Metrics are for the service alone: whoever has an agent or a monitoring of their own
+// gets functions to call.
+func TestMetricsStayInTheService(t *testing.T) {
+	for _, p := range list(t, "./storage/...", "./cmd/trusted-store") {
+		for _, dep := range p.Deps {
+			require.NotContains(t, dep, "prometheus", p.ImportPath)
 		}
 	}
 }

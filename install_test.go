@@ -21,9 +21,11 @@ func TestMakeInstall(t *testing.T) {
 	args := []string{"--no-print-directory", "install", "DESTDIR=" + dir, "PREFIX=/opt/it", "BIN=" + built, "SHARE=" + filepath.Join(built, "share")}
 	runIn(t, ".", nil, "make", args...)
 	require.NoError(t, os.RemoveAll(built))
-	text := runIn(t, dir, nil, "find", ".", "-type", "f", "-printf", "%m %P\n")
+	text := runIn(t, dir, nil, "find", ".", "(", "-type", "f", "-o", "-type", "l", ")", "-printf", "%m %P\n")
 	for _, want := range []string{
 		"755 opt/it/bin/trusted-store", "755 opt/it/bin/trusted-guest", "644 opt/it/lib/systemd/system/trusted-guest.service",
+		"644 opt/it/lib/systemd/system/trusted-store@.service", "644 opt/it/lib/systemd/system/trusted-store-tab.service",
+		"777 opt/it/lib/systemd/system-generators/trusted-store-generator", "755 opt/it/lib/dracut/modules.d/90trusted-store/module-setup.sh",
 		"644 opt/it/share/man/man8/trusted-store-create.8.gz", "644 opt/it/share/bash-completion/completions/trusted-guest",
 		"644 opt/it/share/zsh/site-functions/_trusted-store", "644 opt/it/share/fish/vendor_completions.d/trusted-store.fish",
 		"644 opt/it/share/doc/trusted-store/copyright", "644 opt/it/share/doc/trusted-store/README.md",
@@ -33,9 +35,16 @@ func TestMakeInstall(t *testing.T) {
 	for _, line := range strings.Fields(text) {
 		require.True(t, strings.HasPrefix(line, "opt/it/") || len(line) == 3, line)
 	}
-	unit := read(t, filepath.Join(dir, "opt/it/lib/systemd/system/trusted-guest.service"))
-	require.Contains(t, unit, "ExecStart=/opt/it/bin/trusted-guest serve")
-	require.NotContains(t, unit, "/usr/bin")
+	for unit, want := range map[string]string{
+		"trusted-guest.service": "guest serve", "trusted-store@.service": "store boot %i", "trusted-store-tab.service": "store units",
+	} {
+		text := read(t, filepath.Join(dir, "opt/it/lib/systemd/system", unit))
+		require.Contains(t, text, "ExecStart=/opt/it/bin/trusted-"+want)
+		require.NotContains(t, text, "/usr/bin")
+	}
+	program, err := filepath.EvalSymlinks(filepath.Join(dir, "opt/it/lib/systemd/system-generators/trusted-store-generator"))
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "opt/it/bin/trusted-store"), program)
 }
 
 // go install of a version, as the README shows it, makes programs that know it.

@@ -21,8 +21,8 @@ type Mapping struct {
 	// UUID is the volume's. The mapping's own is CRYPT-LUKS2-<uuid without
 	// dashes>-<name>, by which cryptsetup knows it.
 	UUID uuid.UUID
-	// Device is the open block device below: the integrity layer with
-	// [HMACSHA256], the raw device with [None]. It must not be open exclusively,
+	// Device is the open block device below: the integrity layer, or the raw
+	// device with [None]. It must not be open exclusively,
 	// here or elsewhere, nor mounted or mapped.
 	Device *os.File
 	// Offset is where the data starts on Device, in sectors of 512 bytes: 0 on
@@ -39,8 +39,8 @@ type Mapping struct {
 	NoWriteWorkqueue bool
 }
 
-// Activate makes /dev/mapper/<name>, which encrypts, decrypts and, with
-// [HMACSHA256], authenticates what lies on m.Device. The kernel gets the key as
+// Activate makes /dev/mapper/<name>, which encrypts, decrypts and, but
+// for [None], authenticates what lies on m.Device. The kernel gets the key as
 // a logon key of one thread for the time of one call; the live table names it
 // and does not hold it. The table is read back and compared, and on any failure
 // no mapping and no key are left.

@@ -9,9 +9,6 @@ import (
 // sectorsPerBlock is the size of an encryption sector, in units of 512 bytes.
 const sectorsPerBlock = SectorSize / 512
 
-// tagSize is the size of the tag of one encryption sector, in bytes.
-const tagSize = 32
-
 // table builds the table of constants and of the mapping's numbers. No byte of a
 // header gets into it.
 func (m Mapping) table() (dm.Table, error) {
@@ -28,18 +25,16 @@ func (m Mapping) table() (dm.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := m.Integrity.suite()
 	target := dm.Crypt{
-		Cipher:         dm.XTSPlain64,
-		KeySize:        VolumeKeySize(m.Integrity),
-		KeyDescription: m.keyDescription(),
-		Device:         number,
-		Offset:         m.Offset,
-		SectorSize:     SectorSize,
-		Speed:          dm.CryptSpeed{NoWriteWorkqueue: m.NoWriteWorkqueue},
-	}
-	if m.Integrity == HMACSHA256 {
-		target.Cipher = dm.AuthencHMACSHA256XTSPlain64
-		target.IntegrityTagSize = tagSize
+		Cipher:           s.target,
+		KeySize:          s.keySize,
+		KeyDescription:   m.keyDescription(),
+		Device:           number,
+		Offset:           m.Offset,
+		SectorSize:       SectorSize,
+		IntegrityTagSize: s.tagSize,
+		Speed:            dm.CryptSpeed{NoWriteWorkqueue: m.NoWriteWorkqueue},
 	}
 	return dm.Table{{Length: m.Sectors, Target: target}}, nil
 }

@@ -46,15 +46,15 @@ func afAccumulate(stripes []byte, n int) []byte {
 	return acc
 }
 
-// diffuse replaces each 32-byte piece of b by the hash of its number and
-// itself. Volume keys are whole multiples of 32 bytes.
+// diffuse replaces each 32-byte piece of b, the last of which may be shorter, by
+// as much of the hash of its number and itself.
 func diffuse(b []byte) {
 	var in [4 + sha256.Size]byte
 	defer secret.Zero(in[:])
 	for i := 0; i < len(b); i += sha256.Size {
 		binary.BigEndian.PutUint32(in[:], uint32(i/sha256.Size))
-		copy(in[4:], b[i:i+sha256.Size])
-		sum := sha256.Sum256(in[:])
+		n := copy(in[4:], b[i:])
+		sum := sha256.Sum256(in[:4+n])
 		copy(b[i:], sum[:])
 	}
 }

@@ -106,7 +106,7 @@ func checkBinary(h *binaryHeader, b []byte, n int, p Profile, f *faults) {
 	}
 	sum := checksum(b)
 	if !bytes.Equal(sum[:], h.Csum[:sha256.Size]) || !isZero(h.Csum[sha256.Size:]) {
-		f.add("binary.csum", where, "found %x, expected %x and zeros", h.Csum[:sha256.Size], sum)
+		f.add(RuleChecksum, where, "found %x, expected %x and zeros", h.Csum[:sha256.Size], sum)
 	}
 }
 

@@ -31,7 +31,7 @@ func (n *node) shuffled(r *rand.Rand) string {
 
 // randomHeader returns a header somewhere inside the profile.
 func randomHeader(r *rand.Rand) []byte {
-	m := metadata{integrity: Integrity(r.IntN(2)), digest: digest{
+	m := metadata{integrity: Integrity(r.IntN(len(suites))), digest: digest{
 		iterations: 1000 + r.Uint32N(10_000_000-1000+1), salt: make([]byte, saltSize), sum: make([]byte, digestSize),
 	}}
 	places := r.Perm(MaxKeyslots)

@@ -43,11 +43,17 @@
 // the header in memory. [Header.Write] puts it on the device, and
 // [Header.WriteSync] does that with the flushes that an existing volume needs.
 //
+// # Authentication
+//
+// [Header.Authenticate] puts an HMAC under a key derived from the volume key into a token
+// of the header, with an epoch that rises each time. [Header.CheckAuthentic] compares it
+// once the header is unlocked: a host can then put back an old header as a whole, and no
+// mixture of two. A caller who keeps the epoch, or [Profile].ExpectFingerprint, where the
+// host cannot change it detects the old one, too.
+//
 // # What it does not promise
 //
-// A header is not authenticated: an old header of the same volume, put back by
-// the host, is accepted unless [Profile].ExpectFingerprint says which one it must
-// be. LUKS1, detached headers, re-encryption, tokens, other
+// LUKS1, detached headers, re-encryption, other tokens, other
 // ciphers and sector sizes are rejected. [Argon2id] and [PBKDF2] leave
 // intermediate values in memory that the Go runtime owns; what this package
 // holds itself is wiped.

@@ -8,7 +8,7 @@ import (
 
 // Errors that a caller decides on, found with errors.Is.
 var (
-	// ErrHeaderRejected: the header is outside the profile. The error is a
+	// ErrHeaderRejected: the header is outside the profile. The error of [Read] is a
 	// *[RejectedError] that lists every violation.
 	ErrHeaderRejected = errors.New("LUKS2 header rejected")
 	// ErrNoHeader: neither place of a LUKS2 header starts with its magic. It

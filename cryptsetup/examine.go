@@ -95,7 +95,7 @@ func (e *examination) compare() {
 	}
 	first, second := &e.copies[0], &e.copies[1]
 	if first.SeqID != second.SeqID {
-		e.add("copies.seqid", "", "first copy has %d, second %d; see Recover", first.SeqID, second.SeqID)
+		e.add(RuleSeqID, "", "first copy has %d, second %d; see Recover", first.SeqID, second.SeqID)
 	}
 	if first.UUID != second.UUID {
 		e.add("copies.uuid", "", "the UUID fields differ")

@@ -68,12 +68,13 @@ func FuzzRead(f *testing.F) {
 			text, _, _ := bytes.Cut(v.Bytes[binarySize:copySize], []byte{0})
 			f.Add(text, []byte(nil), uint8(2))
 			f.Add(text, []byte{0x40, 24, 'L'}, uint8(0))
+			f.Add(text, []byte(nil), uint8(RequireAEAD))
 		}
 	}
 	region := make([]byte, regionSize) // one for all: what follows the headers is always zero
 	f.Fuzz(func(t *testing.T, text, changes []byte, rule uint8) {
 		copy(region, fuzzHeader(text, changes))
-		p := Profile{Integrity: IntegrityRule(rule % 4)}
+		p := Profile{Integrity: IntegrityRule(rule % 5)}
 		start := cpuTime()
 		r := Inspect(region, p)
 		require.Less(t, cpuTime()-start, time.Second)
@@ -112,6 +113,8 @@ func requireProfile(t *testing.T, h *Header, p Profile) {
 	case RequireNone:
 		require.Equal(t, None, h.Integrity())
 	case AnyIntegrity:
+	case RequireAEAD:
+		require.Equal(t, AEAD, h.Integrity())
 	default:
 		require.Equal(t, HMACSHA256, h.Integrity())
 	}

@@ -17,8 +17,10 @@ type Header struct {
 	labels  labels
 	meta    metadata
 	profile Profile
-	image   []byte          // both copies, as they are or will be on the device
-	wiped   map[int64]int64 // areas to overwrite: offset to size
+	image   []byte         // both copies, as they are or will be on the device
+	wiped   map[int64]bool // places of removed slots, to overwrite
+	stale   []int64        // other places that no slot uses, and where something is
+	changed bool           // since the token was made
 }
 
 // labels are texts for other tools, which a change of the header keeps.
@@ -76,6 +78,12 @@ func (h *Header) advance() error {
 		h.image = append(h.image, encodeCopy(b, json)...)
 	}
 	return nil
+}
+
+// change is advance after a change that a token must follow.
+func (h *Header) change() error {
+	h.changed = h.meta.token != nil
+	return h.advance()
 }
 
 // UUID returns the volume's UUID.

@@ -56,7 +56,7 @@ func requireOpens(t testing.TB, h *cryptsetup.Header, passphrase string, want *c
 }
 
 func TestWriteReadUnlock(t *testing.T) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		t.Run(i.String(), func(t *testing.T) {
 			d, written, key := newVolume(t, i, "one", "two")
 			h, err := cryptsetup.Read(d, cryptsetup.Profile{Integrity: cryptsetup.Require(i), ExpectUUID: written.UUID()})
@@ -174,7 +174,7 @@ func TestWriteTouchesOnlyWhatItShould(t *testing.T) {
 	for _, w := range d.all {
 		got = append(got, [2]int64{w.at, int64(len(w.bytes))})
 	}
-	require.Equal(t, [][2]int64{{32768, 385024}, {417792, 385024}, {0, 16384}, {16384, 16384}}, got)
+	require.Equal(t, [][2]int64{{32768, 385024}, {417792, 385024}, {4096, 12288}, {0, 4096}, {20480, 12288}, {16384, 4096}}, got)
 }
 
 func TestEveryChangeHasItsOwnNumberAndSalts(t *testing.T) {
@@ -215,13 +215,13 @@ func (f failingReader) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 func TestWriteErrors(t *testing.T) {
 	_, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one", "two")
 	require.NoError(t, h.RemoveKeyslot(1))
-	for n := range 8 { // 4 writes, 4 flushes
+	for n := range 10 { // 6 writes, 4 flushes
 		d := newDevice(t, regionSize)
 		d.powerAt = n
 		require.ErrorIs(t, h.WriteSync(d), errPower, "step %d", n)
 	}
 	d := newDevice(t, regionSize)
-	d.powerAt = 8
+	d.powerAt = 10
 	require.NoError(t, h.WriteSync(d))
 }
 

@@ -22,6 +22,9 @@ type Report struct {
 	Integrity string `json:"integrity,omitempty"`
 	// Keyslots are set when the header is accepted.
 	Keyslots []Keyslot `json:"keyslots,omitempty"`
+	// Epoch is set when the header is accepted and has a token that authenticates it.
+	// Only the volume key tells whether that is right.
+	Epoch uint64 `json:"epoch,omitempty"`
 	// Fingerprint is the SHA-256 of the first 32,768 bytes, in hex, whatever
 	// they hold; empty when the input is shorter.
 	Fingerprint string `json:"fingerprint,omitempty"`
@@ -88,7 +91,7 @@ func Inspect(b []byte, p Profile) *Report {
 	if r.Accepted {
 		r.Violations = []Violation{}
 		h := e.header(0)
-		r.UUID, r.Integrity, r.Keyslots = h.UUID().String(), h.Integrity().String(), h.Keyslots()
+		r.UUID, r.Integrity, r.Keyslots, r.Epoch = h.UUID().String(), h.Integrity().String(), h.Keyslots(), h.Epoch()
 	}
 	return r
 }

@@ -58,7 +58,7 @@ func keysAndKDFs() (keys [][]byte, kdfs []cryptsetup.KDF) {
 // luks.go is an independent reader: it must open our key slots and find the
 // same volume key, which it proves by an HMAC with it.
 func TestLuksGoFindsTheSameVolumeKey(t *testing.T) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		_, h, key := newVolume(t, i)
 		keys, kdfs := keysAndKDFs()
 		for n := range keys {
@@ -88,7 +88,7 @@ func TestCryptsetupOpensWhatWeWrite(t *testing.T) {
 }
 
 func cryptsetupOpensWhatWeWrite(t *testing.T, tool string) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		t.Run(i.String(), func(t *testing.T) {
 			_, h, key := newVolume(t, i)
 			keys, kdfs := keysAndKDFs()
@@ -121,7 +121,7 @@ func TestCryptsetupFindsNoKeySlotToOpen(t *testing.T) {
 }
 
 func cryptsetupFindsNoKeySlotToOpen(t *testing.T, tool string) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		_, h, key := newVolume(t, i)
 		path := volumeFile(t, h)
 		require.Regexp(t, fmt.Sprintf(`0: trusted-store-ephemeral\n\s+Key:\s+%d bits\n\s+Priority:\s+ignored\n`, 8*cryptsetup.VolumeKeySize(i)),

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -105,11 +107,19 @@ func (k Argon2id) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, `{"type":"argon2id","time":%d,"memory_kib":%d,"threads":%d}`, k.Time, k.MemoryKiB, k.Threads), nil
 }
 
-// derive cannot be interrupted once argon2 has begun.
+// argon2Turn is for one derivation of the process at a time: each takes memory by the
+// megabyte, and all CPUs that it may.
+var argon2Turn sync.Mutex
+
+// derive cannot be interrupted once argon2 has begun. What it leaves, the memory and
+// what it kept of the passphrase, is collected at once, before the next one begins.
 func (k Argon2id) derive(ctx context.Context, passphrase, salt []byte) ([]byte, error) {
+	argon2Turn.Lock()
+	defer argon2Turn.Unlock()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	defer debug.FreeOSMemory()
 	return argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize), nil
 }
 

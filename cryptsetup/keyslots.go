@@ -25,57 +25,88 @@ func (h *Header) AddKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, er
 }
 
 func (h *Header) addKeyslot(passphrase []byte, key *VolumeKey, kdf KDF) (int, error) {
-	if len(passphrase) == 0 {
-		return 0, ErrEmptyPassphrase
+	id := 0
+	for id < MaxKeyslots && h.indexOf(id) >= 0 {
+		id++
 	}
-	if kdf == nil {
-		kdf = KDFFor(passphrase)
-	}
-	if err := kdf.check(h.profile); err != nil {
-		return 0, err
-	}
-	if key.Len() != VolumeKeySize(h.meta.integrity) {
-		return 0, ErrVolumeKeyMismatch
-	}
-	// Whoever has the key unlocked the header with the same digest: that ended.
-	if right, err := h.meta.digest.matches(context.Background(), key.Bytes()); err != nil {
-		return 0, err
-	} else if !right {
-		return 0, ErrVolumeKeyMismatch
-	}
-	s, ok := h.freeKeyslot()
-	if !ok {
+	if id == MaxKeyslots {
 		return 0, ErrKeyslotsFull
 	}
-	s.KDF = kdf
-	if err := s.seal(passphrase, key); err != nil {
+	s, err := h.newKeyslot(id, passphrase, key, kdf)
+	if err != nil {
 		return 0, err
 	}
 	h.meta.keyslots, h.meta.sizeOnly = append(h.meta.keyslots, s), false
-	return s.ID, h.advance()
+	return s.ID, h.change()
 }
 
-// freeKeyslot returns the lowest free number and the first free place; the two
-// are independent. The place of a slot that was removed stays taken until that
-// is written: a power cut before then brings the old header back.
-func (h *Header) freeKeyslot() (Keyslot, bool) {
+// ChangeKeyslot replaces a key slot by one for another passphrase, of the same
+// number and at a place of its own. [Header.WriteSync] writes that place, then the
+// header that names it, and only then random bytes over the old one, so that one of
+// the two passphrases opens the volume whenever the power goes. A nil kdf means
+// [KDFFor] the passphrase.
+//
+// Errors: [ErrKeyslotNotFound]; those of [Header.AddKeyslot], of which
+// [ErrKeyslotsFull] says that there is no place beside the eight slots.
+func (h *Header) ChangeKeyslot(id int, passphrase []byte, key *VolumeKey, kdf KDF) error {
+	i := h.indexOf(id)
+	if i < 0 {
+		return fmt.Errorf("change key slot %d: %w", id, ErrKeyslotNotFound)
+	}
+	s, err := h.newKeyslot(id, passphrase, key, kdf)
+	if err != nil {
+		return fmt.Errorf("change key slot %d: %w", id, err)
+	}
+	h.forget(h.meta.keyslots[i])
+	h.meta.keyslots[i] = s
+	return h.change()
+}
+
+// newKeyslot wraps the key for the first free place. The place of a slot that was
+// removed stays taken until that is written: a power cut before then brings the old
+// header back.
+func (h *Header) newKeyslot(id int, passphrase []byte, key *VolumeKey, kdf KDF) (Keyslot, error) {
+	if kdf == nil {
+		kdf = KDFFor(passphrase)
+	}
+	if err := h.mayWrap(passphrase, key, kdf); err != nil {
+		return Keyslot{}, err
+	}
 	i := h.meta.integrity
-	s := Keyslot{ID: -1, Offset: -1, Size: int64(areaSize(i))}
 	for n := range MaxKeyslots {
-		place := int64(areaOffset(i, n))
-		if s.ID < 0 && h.indexOf(n) < 0 {
-			s.ID = n
-		}
-		if s.Offset < 0 && !h.taken(place) {
-			s.Offset = place
+		s := Keyslot{ID: id, KDF: kdf, Offset: int64(areaOffset(i, n)), Size: int64(areaSize(i))}
+		if !h.taken(s.Offset) {
+			return s, s.seal(passphrase, key)
 		}
 	}
-	return s, s.ID >= 0 && s.Offset >= 0
+	return Keyslot{}, ErrKeyslotsFull
+}
+
+func (h *Header) mayWrap(passphrase []byte, key *VolumeKey, kdf KDF) error {
+	if len(passphrase) == 0 {
+		return ErrEmptyPassphrase
+	}
+	if err := kdf.check(h.profile); err != nil {
+		return err
+	}
+	return h.owns(key)
+}
+
+// owns returns an [ErrVolumeKeyMismatch] when key is not this volume's.
+func (h *Header) owns(key *VolumeKey) error {
+	if key.Len() != VolumeKeySize(h.meta.integrity) {
+		return ErrVolumeKeyMismatch
+	}
+	// Whoever has the key unlocked the header with the same digest: that ended.
+	right, err := h.meta.digest.matches(context.Background(), key.Bytes())
+	if err == nil && !right {
+		return ErrVolumeKeyMismatch
+	}
+	return err
 }
 
 func (h *Header) taken(place int64) bool {
-	_, removed := h.wiped[place]
-	return removed || slices.ContainsFunc(h.meta.keyslots, func(s Keyslot) bool { return s.Offset == place })
+	return h.wiped[place] || slices.ContainsFunc(h.meta.keyslots, func(s Keyslot) bool { return s.Offset == place })
 }
 
 func (h *Header) indexOf(id int) int {
@@ -110,11 +141,15 @@ func (h *Header) RemoveKeyslot(id int) error {
 	if i < 0 {
 		return fmt.Errorf("remove key slot %d: %w", id, ErrKeyslotNotFound)
 	}
-	s := h.meta.keyslots[i]
-	if h.wiped == nil {
-		h.wiped = map[int64]int64{}
-	}
-	h.wiped[s.Offset] = s.Size
+	h.forget(h.meta.keyslots[i])
 	h.meta.keyslots = slices.Delete(h.meta.keyslots, i, i+1)
-	return h.advance()
+	return h.change()
+}
+
+// forget lets the next write overwrite the area of a slot.
+func (h *Header) forget(s Keyslot) {
+	if h.wiped == nil {
+		h.wiped = map[int64]bool{}
+	}
+	h.wiped[s.Offset] = true
 }

@@ -65,7 +65,7 @@ func TestPlaceOfARemovedSlotWaitsForTheWrite(t *testing.T) {
 
 func TestAddKeyslotWantsTheVolumeKey(t *testing.T) {
 	_, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one")
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		_, err := h.AddKeyslot([]byte("two"), newKey(t, i), cheap)
 		require.ErrorIs(t, err, cryptsetup.ErrVolumeKeyMismatch)
 	}

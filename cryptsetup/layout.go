@@ -16,20 +16,16 @@ const (
 	keyslotsSize = DataOffset - headersSize
 	blockSize    = 4096 // unit of every read and write
 
-	// regionSize covers both copies and eight areas of the larger kind.
+	// regionSize covers both copies and eight areas of the largest kind.
 	regionSize = headersSize + MaxKeyslots*areaSizeHMAC
 
 	areaSizeHMAC = 385024 // 4000 stripes of 96 bytes, rounded up to 4096
 	areaSizeNone = 258048 // 4000 stripes of 64 bytes, rounded up to 4096
+	areaSizeAEAD = 65536  // 4000 stripes of 16 bytes, rounded up to 4096
 )
 
 // areaSize is the size of a key-slot area.
-func areaSize(i Integrity) int {
-	if i == None {
-		return areaSizeNone
-	}
-	return areaSizeHMAC
-}
+func areaSize(i Integrity) int { return i.suite().areaSize }
 
 // areaOffset is where the n-th place for a key-slot area starts. A slot's
 // number and its place may differ: cryptsetup uses the first free place.

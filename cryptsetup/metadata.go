@@ -12,6 +12,7 @@ type metadata struct {
 	keySize   bool // the size of the integrity key is said, though it can be no other
 	sizeOnly  bool // there is no key slot, but the entry that says the key's size
 	keyslots  []Keyslot
+	token     *token // nil: the header is not authenticated
 	digest    digest
 }
 
@@ -27,7 +28,11 @@ func (m *metadata) encode() []byte {
 				m.keyslots[i].encode(&e, m.integrity)
 			}
 		})
-		e.object("tokens", func() {})
+		e.object("tokens", func() {
+			if m.token != nil {
+				m.token.encode(&e)
+			}
+		})
 		e.object("segments", func() { m.encodeSegment(&e) })
 		e.object("digests", func() { m.digest.encode(&e, m.slotNames()) })
 		encodeConfig(&e)
@@ -54,7 +59,7 @@ func (w *walker) metadata(root *node) metadata {
 	o := w.object(root, "metadata", "")
 	w.segments(o.need("segments"), &m)
 	w.keyslots(o.need("keyslots"), &m)
-	w.tokens(o.need("tokens"))
+	m.token = w.tokens(o.need("tokens"))
 	m.digest = w.digests(o.need("digests"), m.slotNames())
 	w.config(o.need("config"))
 	o.done()

@@ -18,8 +18,8 @@ const DefaultMaxArgon2Memory = 64 << 20
 // Profile is what a caller accepts in a header. Everything that is not listed
 // here has one exact value. The zero value is the strictest.
 type Profile struct {
-	// Integrity is what the volume must have. The zero value requires
-	// hmac-sha256, so that a host cannot take integrity away.
+	// Integrity is what the volume must have, and with it the cipher. The zero
+	// value requires hmac-sha256, so that a host cannot take integrity away.
 	Integrity IntegrityRule
 	// ExpectUUID is the UUID the volume must have; zero accepts any.
 	ExpectUUID uuid.UUID
@@ -41,26 +41,40 @@ const (
 	RequireHMACSHA256 IntegrityRule = iota
 	// RequireNone accepts volumes without integrity only.
 	RequireNone
-	// AnyIntegrity accepts both, as the header says. It is meant for looking
+	// AnyIntegrity accepts all of them, as the header says. It is meant for looking
 	// at a header: with it the host chooses.
 	AnyIntegrity
+	// RequireAEAD accepts volumes with the cipher aegis128-random only.
+	RequireAEAD
 )
 
 // Require returns the rule that accepts exactly i.
 func Require(i Integrity) IntegrityRule {
-	if i == None {
+	switch i {
+	case None:
 		return RequireNone
+	case AEAD:
+		return RequireAEAD
 	}
 	return RequireHMACSHA256
 }
 
-// String returns "hmac-sha256", "none" or "any".
+// required is the integrity against which a header is judged that does not state one.
+func (r IntegrityRule) required() Integrity {
+	switch r {
+	case RequireNone:
+		return None
+	case RequireAEAD:
+		return AEAD
+	}
+	return HMACSHA256
+}
+
+// String returns "hmac-sha256", "none", "aead" or "any".
 func (r IntegrityRule) String() string {
 	switch r {
-	case RequireHMACSHA256:
-		return HMACSHA256.String()
-	case RequireNone:
-		return None.String()
+	case RequireHMACSHA256, RequireNone, RequireAEAD:
+		return r.required().String()
 	case AnyIntegrity:
 		return "any"
 	}

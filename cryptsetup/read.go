@@ -1,6 +1,7 @@
 package cryptsetup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -49,5 +50,32 @@ func (e *examination) header(n int) *Header {
 		s := &h.meta.keyslots[i]
 		s.area = slices.Clone(s.area)
 	}
+	h.noteStale(e.input)
 	return h
+}
+
+// noteStale finds the places that hold something and belong to no slot: a change that
+// was cut off before its end may have left a removed slot there.
+func (h *Header) noteStale(region []byte) {
+	for n := range MaxKeyslots {
+		i := h.meta.integrity
+		at := areaOffset(i, n)
+		area := region[min(at, len(region)):min(at+areaSize(i), len(region))]
+		if !h.taken(int64(at)) && !blank(area) {
+			h.stale = append(h.stale, int64(at))
+		}
+	}
+}
+
+// blank reports whether there are zeros only.
+func blank(b []byte) bool {
+	var zeros [blockSize]byte
+	for len(b) > 0 {
+		n := min(len(b), len(zeros))
+		if !bytes.Equal(b[:n], zeros[:n]) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
 }

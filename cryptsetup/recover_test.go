@@ -83,7 +83,39 @@ func TestRecoverRefusesCopiesThatDoNotBelongTogether(t *testing.T) {
 		copy(images[0].durable[16384:], images[1].durable[16384:])
 		_, err := cryptsetup.Recover(images[0], cryptsetup.Profile{})
 		require.ErrorIs(t, err, cryptsetup.ErrHeaderRejected, name)
+		require.ErrorIs(t, err, cryptsetup.ErrCopiesDiffer, name)
+		for n, choice := range []cryptsetup.CopyChoice{cryptsetup.FirstCopy, cryptsetup.SecondCopy} {
+			h, used, err := cryptsetup.RecoverFrom(images[0], cryptsetup.Profile{}, choice)
+			require.NoError(t, err, name)
+			require.Equal(t, choice, used)
+			require.Len(t, h.Keyslots(), n*c.slots)
+			require.Equal(t, []uuid.UUID{same, c.second}[n], h.UUID())
+		}
 	}
+}
+
+// Who says which copy gets that one or none, and a number above that of both.
+func TestRecoverFromTheCopyThatIsSaid(t *testing.T) {
+	d, h, _ := newVolume(t, cryptsetup.HMACSHA256, "one", "two")
+	older := append([]byte(nil), d.durable[:32768]...)
+	require.NoError(t, h.RemoveKeyslot(1))
+	require.NoError(t, h.WriteSync(d))
+	_, used, err := cryptsetup.RecoverFrom(d, cryptsetup.Profile{}, cryptsetup.SecondCopy)
+	require.NoError(t, err)
+	require.Equal(t, cryptsetup.NewerCopy, used, "nothing to choose from")
+
+	copy(d.durable[16384:], older[16384:])
+	old, used, err := cryptsetup.RecoverFrom(d, cryptsetup.Profile{}, cryptsetup.SecondCopy)
+	require.NoError(t, err)
+	require.Equal(t, cryptsetup.SecondCopy, used)
+	require.Len(t, old.Keyslots(), 2)
+	require.Equal(t, h.SeqID()+1, old.SeqID())
+
+	d.durable[16384+4100] ^= 1
+	_, _, err = cryptsetup.RecoverFrom(d, cryptsetup.Profile{}, cryptsetup.SecondCopy)
+	require.ErrorIs(t, err, cryptsetup.ErrHeaderRejected)
+	require.NotErrorIs(t, err, cryptsetup.ErrCopiesDiffer)
+	require.Equal(t, "second copy", used.String())
 }
 
 // Recover accepts nothing in a copy that Read would not.

@@ -6,10 +6,16 @@ const (
 	RuleHeaderNone = "header.none"
 	// RuleHeaderTruncated: the input ends inside the two copies.
 	RuleHeaderTruncated = "header.truncated"
+	// RuleChecksum: the checksum of a copy is wrong.
+	RuleChecksum = "binary.csum"
+	// RuleSeqID: the copies have different sequence numbers.
+	RuleSeqID = "copies.seqid"
 	// RuleUUID: not the volume that Profile.ExpectUUID names.
 	RuleUUID = "profile.uuid"
 	// RuleFingerprint: not the header that Profile.ExpectFingerprint names.
 	RuleFingerprint = "profile.fingerprint"
+	// RuleCipher: the cipher of another integrity than Profile.Integrity requires.
+	RuleCipher = "profile.cipher"
 	// RuleIntegrity: not the integrity that Profile.Integrity requires.
 	RuleIntegrity = "segment.integrity"
 	// RuleArgon2Memory: a key slot asks for more memory than
@@ -26,8 +32,8 @@ func Rules() []string {
 		RuleHeaderNone, RuleHeaderTruncated,
 		"binary.magic", "binary.version", "binary.hdr_size", "binary.seqid", "binary.label",
 		"binary.csum_alg", "binary.uuid", "binary.subsystem", "binary.hdr_offset",
-		"binary.padding", "binary.csum", RuleUUID, RuleFingerprint,
-		"copies.seqid", "copies.uuid", "copies.label", "copies.subsystem", "copies.json",
+		"binary.padding", RuleChecksum, RuleUUID, RuleFingerprint, RuleCipher,
+		RuleSeqID, "copies.uuid", "copies.label", "copies.subsystem", "copies.json",
 		"json.unterminated", "json.trailing", "json.syntax", "json.depth", "json.whitespace",
 		"json.string", "json.duplicate-key", "json.wrong-case-key", "json.unknown-key",
 		"metadata", "metadata.keyslots", "metadata.tokens", "metadata.segments",
@@ -38,7 +44,7 @@ func Rules() []string {
 		"keyslot.area.encryption", "keyslot.area.key_size", "keyslot.area.overlap", "keyslot.area.truncated",
 		"keyslot.kdf", "keyslot.kdf.type", "keyslot.kdf.hash", "keyslot.kdf.iterations",
 		"keyslot.kdf.time", RuleArgon2Memory, "keyslot.kdf.cpus", "keyslot.kdf.salt",
-		"token",
+		"token", "token.id", "token.keyslots", "token.version", "token.epoch", "token.mac",
 		"segment", "segment.id", "segment.type", "segment.offset", "segment.size", "segment.iv_tweak",
 		"segment.encryption", "segment.sector_size", "segment.flags",
 		RuleIntegrity, "segment.integrity.type", "segment.integrity.journal_encryption",

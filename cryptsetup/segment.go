@@ -9,11 +9,11 @@ func (m *metadata) encodeSegment(e *encoder) {
 		e.decimal("offset", DataOffset)
 		e.text("size", "dynamic")
 		e.decimal("iv_tweak", 0)
-		e.text("encryption", "aes-xts-plain64")
+		e.text("encryption", m.integrity.Cipher())
 		e.number("sector_size", SectorSize)
-		if m.integrity == HMACSHA256 {
+		if kind := m.integrity.suite().integrityType; kind != "" {
 			e.object("integrity", func() {
-				e.text("type", "hmac(sha256)")
+				e.text("type", kind)
 				e.text("journal_encryption", "none")
 				e.text("journal_integrity", "none")
 				if m.keySize {
@@ -28,10 +28,7 @@ func (m *metadata) encodeSegment(e *encoder) {
 // of the header is judged: the one that the profile requires, or else the one
 // that the header states.
 func (w *walker) segments(n *node, m *metadata) {
-	m.integrity = HMACSHA256
-	if w.profile.Integrity == RequireNone {
-		m.integrity = None
-	}
+	m.integrity = w.profile.Integrity.required()
 	all := w.object(n, "segment", "segments")
 	if all.n == nil {
 		return
@@ -58,39 +55,58 @@ func (w *walker) segment(o *object, m *metadata) {
 	o.isDecimal("offset", DataOffset)
 	o.is("size", "dynamic")
 	o.isDecimal("iv_tweak", 0)
-	o.is("encryption", "aes-xts-plain64")
+	w.segmentCipher(o, m)
 	o.isNumber("sector_size", SectorSize)
 	w.segmentIntegrity(o, m)
 	o.done("flags")
 }
 
+// segmentCipher reads the cipher. One that another integrity has is reported as that,
+// and the rest of the header is judged as that of the volume that it claims to be.
+func (w *walker) segmentCipher(o *object, m *metadata) {
+	n, required := o.find("encryption"), m.integrity.Cipher()
+	if n == nil || n.kind != '"' || n.text == required || n.text != HMACSHA256.Cipher() && n.text != AEAD.Cipher() {
+		o.is("encryption", required)
+		return
+	}
+	if w.profile.Integrity != AnyIntegrity {
+		w.add(RuleCipher, step(o.path, "encryption"), "found %s, expected %s", quote(n.text), quote(required))
+	}
+	m.integrity = HMACSHA256
+	if n.text == AEAD.Cipher() {
+		m.integrity = AEAD
+	}
+}
+
+// segmentIntegrity reads the integrity object. Of the two kinds of volumes with
+// aes-xts-plain64 it is the one that the profile requires, or else the one that the
+// header states.
 func (w *walker) segmentIntegrity(o *object, m *metadata) {
-	present := o.find("integrity") != nil
-	switch w.profile.Integrity {
-	case AnyIntegrity:
+	present, rule := o.find("integrity") != nil, w.profile.Integrity
+	if m.integrity == HMACSHA256 && !present && (rule == AnyIntegrity || rule == RequireAEAD) {
 		m.integrity = None
-		if present {
-			m.integrity = HMACSHA256
-		}
-	case RequireNone:
-		if present {
-			o.refuse("integrity", "present, expected a volume without integrity")
-			return
-		}
-	default:
-		if !present && o.n != nil {
-			o.refuse("integrity", "missing, expected a volume with hmac(sha256)")
-			return
-		}
 	}
-	if present {
-		c := o.child("integrity")
-		c.is("type", "hmac(sha256)")
-		c.is("journal_encryption", "none")
-		c.is("journal_integrity", "none")
-		if m.keySize = c.find("key_size") != nil; m.keySize {
-			c.isNumber("key_size", hmacKeySize)
-		}
-		c.done()
+	kind := m.integrity.suite().integrityType
+	switch {
+	case kind == "" && present:
+		o.refuse("integrity", "present, expected a volume without integrity")
+	case kind != "" && !present && o.n != nil:
+		o.refuse("integrity", "missing, expected a volume with %s", kind)
+	case present:
+		w.integrityObject(o.child("integrity"), kind, m)
 	}
+}
+
+func (w *walker) integrityObject(o *object, kind string, m *metadata) {
+	o.is("type", kind)
+	o.is("journal_encryption", "none")
+	o.is("journal_integrity", "none")
+	if m.integrity == AEAD {
+		o.done("key_size") // there is one key
+		return
+	}
+	if m.keySize = o.find("key_size") != nil; m.keySize {
+		o.isNumber("key_size", hmacKeySize)
+	}
+	o.done()
 }

@@ -22,6 +22,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.Fingerprint != "" {
 		table.row("fingerprint", r.Fingerprint)
 	}
+	if r.Epoch > 0 {
+		table.row("token", fmt.Sprintf("epoch %d; the key tells whether it is right", r.Epoch))
+	}
 	table.row("verdict", r.Verdict())
 	for _, v := range r.Violations {
 		table.row("  " + v.String())

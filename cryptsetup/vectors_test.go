@@ -43,6 +43,8 @@ func vectorProfile(t testing.TB, v *vector.Vector) cryptsetup.Profile {
 	case "hmac-sha256":
 	case "none":
 		p.Integrity = cryptsetup.RequireNone
+	case "aead":
+		p.Integrity = cryptsetup.RequireAEAD
 	case "any":
 		p.Integrity = cryptsetup.AnyIntegrity
 	default:

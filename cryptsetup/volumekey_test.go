@@ -57,7 +57,7 @@ func TestWipedVolumeKeyIsEmpty(t *testing.T) {
 }
 
 func TestIntegrityNames(t *testing.T) {
-	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None} {
+	for _, i := range []cryptsetup.Integrity{cryptsetup.HMACSHA256, cryptsetup.None, cryptsetup.AEAD} {
 		got, err := cryptsetup.ParseIntegrity(i.String())
 		require.NoError(t, err)
 		require.Equal(t, i, got)
@@ -69,5 +69,5 @@ func TestIntegrityNames(t *testing.T) {
 		require.Equal(t, i.String(), cryptsetup.Require(i).String())
 	}
 	_, err := cryptsetup.ParseIntegrity("any")
-	require.ErrorContains(t, err, "expected hmac-sha256 or none")
+	require.ErrorContains(t, err, "expected hmac-sha256, aead or none")
 }

@@ -4,17 +4,20 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 )
 
 // Write puts the header on the device: the key-slot areas, the first copy, the
-// second copy, and random bytes over the areas of removed slots. It writes
-// whole 4096-byte blocks at multiples of 4096 from aligned memory, so the
-// device may be open with O_DIRECT, and nothing outside the metadata. It may be
-// repeated after an error.
+// second copy, and random bytes over the areas of removed slots, and over whatever
+// lies where no slot is. It writes whole 4096-byte blocks at multiples of 4096 from
+// aligned memory, so the device may be open with O_DIRECT, and nothing outside the
+// metadata. It may be repeated after an error.
 //
 // Write does not flush. That is right for a new volume, which is worth nothing
 // until it is complete; a volume that holds data needs [Header.WriteSync].
+//
+// A header that was authenticated, and changed since, is [ErrNotRenewed].
 func (h *Header) Write(w io.WriterAt) error {
 	return h.write(w, func() error { return nil })
 }
@@ -32,6 +35,9 @@ type SyncWriter interface {
 func (h *Header) WriteSync(w SyncWriter) error { return h.write(w, w.Sync) }
 
 func (h *Header) write(w io.WriterAt, flush func() error) error {
+	if h.changed {
+		return fmt.Errorf("write LUKS2 header: %w", ErrNotRenewed)
+	}
 	steps := []func(io.WriterAt) error{
 		h.writeAreas,
 		func(w io.WriterAt) error { return h.writeCopy(w, 0) },
@@ -46,14 +52,18 @@ func (h *Header) write(w io.WriterAt, flush func() error) error {
 			return fmt.Errorf("write LUKS2 header: flush: %w", err)
 		}
 	}
-	h.wiped = nil
+	h.wiped, h.stale = nil, nil
 	return nil
 }
 
+// writeCopy writes the block with the magic last: a process that is killed in between
+// leaves nothing that looks like a header and is none.
 func (h *Header) writeCopy(w io.WriterAt, n int) error {
 	at := n * copySize
-	if _, err := w.WriteAt(alignedCopy(h.image[at:at+copySize]), int64(at)); err != nil {
-		return fmt.Errorf("%s: %w", copyNames[n], err)
+	for _, part := range [][2]int{{at + binarySize, at + copySize}, {at, at + binarySize}} {
+		if _, err := w.WriteAt(alignedCopy(h.image[part[0]:part[1]]), int64(part[0])); err != nil {
+			return fmt.Errorf("%s: %w", copyNames[n], err)
+		}
 	}
 	return nil
 }
@@ -67,10 +77,11 @@ func (h *Header) writeAreas(w io.WriterAt) error {
 	return nil
 }
 
-// writeNoise overwrites the areas of removed slots.
+// writeNoise overwrites the areas of removed slots, also of those that a change of
+// before removed and left.
 func (h *Header) writeNoise(w io.WriterAt) error {
-	for _, offset := range h.removedAreas() {
-		noise := alignedBytes(int(h.wiped[offset]))
+	for _, offset := range h.unusedAreas() {
+		noise := alignedBytes(areaSize(h.meta.integrity))
 		if _, err := rand.Read(noise); err != nil {
 			return err
 		}
@@ -81,10 +92,12 @@ func (h *Header) writeNoise(w io.WriterAt) error {
 	return nil
 }
 
-func (h *Header) removedAreas() []int64 {
-	offsets := make([]int64, 0, len(h.wiped))
-	for o := range h.wiped {
-		offsets = append(offsets, o)
+func (h *Header) unusedAreas() []int64 {
+	offsets := slices.Collect(maps.Keys(h.wiped))
+	for _, at := range h.stale {
+		if !h.taken(at) { // by a new slot
+			offsets = append(offsets, at)
+		}
 	}
 	slices.Sort(offsets)
 	return offsets

@@ -31,6 +31,12 @@ type activation struct {
 	tags      *integrity.TagMemory // of a separate layout
 	dataStart uint64               // sector, of a separate layout
 	sectors   uint64               // of the mapping
+	state     *HeaderState         // of a persistent volume
+}
+
+func (a *activation) noteHeader(h *cryptsetup.Header) {
+	state := headerState(h, a.key)
+	a.state = &state
 }
 
 func (a *activation) setDefaults() {
@@ -56,7 +62,7 @@ func (a *activation) end() {
 }
 
 func (a *activation) store(mode GrowMode) *Store {
-	s := &Store{name: a.name, id: a.id}
+	s := &Store{name: a.name, id: a.id, header: a.state}
 	if a.mountPoint != NoMount {
 		s.mountPoint = a.mountPoint
 	}
@@ -88,6 +94,9 @@ func (a *activation) checkArguments(context.Context) error {
 		return err
 	}
 	defer control.Close()
+	if err := a.checkCipher(control); err != nil {
+		return err
+	}
 	if a.name, err = freeName(control, a.name); err != nil {
 		return err
 	}

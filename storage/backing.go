@@ -30,7 +30,7 @@ func createBacking(path string, size int64) error {
 		return because(err, ErrNotBlank, "remove it, or choose another name", "the file exists")
 	}
 	if err != nil {
-		return err
+		return argument(path, err)
 	}
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		return errors.Join(fmt.Errorf("%d bytes: %w", size, err), os.Remove(path))
@@ -56,7 +56,7 @@ func attachBacking(path string) (string, error) {
 	}
 	d, err := loop.Attach(real, loop.Options{})
 	if err != nil {
-		return "", err
+		return "", argument(real, err)
 	}
 	return d.Path(), d.Close()
 }
@@ -132,7 +132,7 @@ func realPath(path string) (string, error) {
 		return "", err
 	}
 	real, err := filepath.EvalSymlinks(abs)
-	return real, withoutName(err, abs)
+	return real, argument(abs, err)
 }
 
 func attachedTo(file string) ([]string, error) {

@@ -21,7 +21,7 @@ func notBlockDevice(name string, err error) error {
 	case info.IsDir():
 		return because(err, ErrInvalid, "", "a directory, not a block device")
 	case info.Mode().IsRegular():
-		return because(err, ErrInvalid, "attach it to one: trusted-store volume attach "+name, "a regular file, not a block device")
+		return because(err, ErrInvalid, "attach it to one: storage.AttachBacking("+name+")", "a regular file, not a block device")
 	case info.Mode()&fs.ModeCharDevice != 0:
 		return because(err, ErrInvalid, "", "a character device, not a block device")
 	}
@@ -96,7 +96,7 @@ func freeing(h blockdev.Holder) string {
 		return "swapoff " + h.Name
 	}
 	if store := storeOf(h.Name); store != "" {
-		return "trusted-store close " + store
+		return "storage.Close(" + store + ")"
 	}
 	return "remove " + h.Name + " with the program that made it"
 }

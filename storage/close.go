@@ -15,9 +15,9 @@ import (
 // such as a probe, to end.
 const removeGrace = 5 * time.Second
 
-// Close takes a live store away: all its mounts in this mount namespace, all its
-// mappings with their nodes, and with them the key in the kernel and tags in
-// memory. It is for stores of another process; a [Store] has its own Close.
+// Close takes a live store away: all its mounts in this mount namespace, its use as
+// swap, all its mappings with their nodes, and with them the key in the kernel and
+// tags in memory. It is for stores of another process; a [Store] has its own Close.
 //
 // nameOrDir is the store's name, its node under /dev/mapper or a directory
 // where it is mounted. What a process that died left half-made is taken away as
@@ -25,8 +25,9 @@ const removeGrace = 5 * time.Second
 // is [ErrNotFound]; a caller for whom that is no failure ignores it.
 //
 // While a file on it is open, Close fails with [ErrBusy] after about 2 seconds
-// and leaves the store as it is. The contents of a persistent store stay for the
-// next Open; those of an ephemeral one are lost for good.
+// and leaves the store as it is. What is in swap comes back to memory first, which may
+// take its time; where it has no room the error is ErrBusy, too. The contents of a
+// persistent store stay for the next Open; those of an ephemeral one are lost for good.
 //
 // It needs root.
 func Close(ctx context.Context, nameOrDir string) error {
@@ -75,6 +76,18 @@ func (l *live) remove(ctx context.Context, control *dm.Control) error {
 			return err
 		}
 	}
+	back, err := l.swapOff(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.removeMappings(ctx, control); err != nil {
+		return errors.Join(err, back())
+	}
+	return nil
+}
+
+// removeMappings removes what is not in use.
+func (l *live) removeMappings(ctx context.Context, control *dm.Control) error {
 	disk := uint64(0)
 	if l.crypt != nil {
 		disk = diskSequence(l.crypt.info.Device)

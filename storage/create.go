@@ -28,7 +28,7 @@ func Create(ctx context.Context, device string, opts CreateOptions) (*Store, err
 	if err := c.run(ctx, c.steps()); err != nil {
 		return nil, err
 	}
-	return c.store(opts.Grow), nil
+	return c.store(c.opts.Grow), nil
 }
 
 // creation is a Create under way.
@@ -44,9 +44,10 @@ func newCreation(device string, opts CreateOptions) *creation {
 	c.activation = activation{
 		operation: operation{op: "create", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Cipher.with(opts.Integrity),
 		ephemeral: opts.Key == nil,
 	}
+	c.setSwapDefaults()
 	c.setDefaults()
 	return c
 }
@@ -69,12 +70,18 @@ func (c *creation) steps() []step {
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{StepWriteFilesystem, c.writeFilesystem})
 	}
+	if c.opts.Swap != nil {
+		steps = append(steps, step{"write swap area", c.writeSwapArea})
+	}
 	if c.opts.Header == HeaderWritten {
 		steps = append(steps, step{"write header", c.writeHeader})
 	}
 	steps = append(steps, step{"mark as whole", c.markWhole})
 	if c.mountPoint != NoMount {
 		steps = append(steps, step{"mount", c.mount})
+	}
+	if c.opts.Swap != nil {
+		steps = append(steps, step{"swap on", c.swapOn})
 	}
 	return steps
 }
@@ -83,7 +90,13 @@ func (c *creation) checkOptions(ctx context.Context) error {
 	if c.mountFlags&ReadOnly != 0 {
 		return refuse(ErrInvalid, "mount it read-only with Open, once something is on it", "a new store cannot be read-only: nobody could write to it")
 	}
+	if err := c.opts.Cipher.check(c.opts.Integrity); err != nil {
+		return err
+	}
 	if err := c.checkTags(); err != nil {
+		return err
+	}
+	if err := c.checkSwap(ctx); err != nil {
 		return err
 	}
 	return c.checkArguments(ctx)
@@ -108,7 +121,7 @@ func (c *creation) planFor(deviceSectors uint64) error {
 		return err
 	}
 	if c.mountPoint == NoMount {
-		return nil
+		return c.checkSwapSize()
 	}
 	_, err := c.planFilesystem()
 	return err
@@ -151,9 +164,14 @@ func (c *creation) makeKeys(context.Context) error {
 	if c.opts.Key == nil {
 		return nil
 	}
-	passphrase := c.opts.Key.bytes.Bytes()
-	_, err = c.header.AddKeyslot(passphrase, key, cryptsetup.KDFFor(passphrase))
-	return err
+	if _, err = c.header.AddKeyslot(c.opts.Key.bytes.Bytes(), key, nil); err != nil {
+		return err
+	}
+	if err := c.header.Authenticate(key, 0); err != nil {
+		return err
+	}
+	c.noteHeader(c.header)
+	return nil
 }
 
 // clearDevice takes away both headers of a volume of before, and from a device

@@ -58,22 +58,21 @@ func TestMountOptions(t *testing.T) {
 func TestEphemeralHeader(t *testing.T) { forEachCryptsetup(t, ephemeralHeader) }
 
 func ephemeralHeader(t *testing.T, cryptsetup string) {
-	for _, integrity := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
+	for _, k := range kinds {
 		disk := storagetest.Disk(t, 64*mib)
-		s := create(t, disk, storage.CreateOptions{Integrity: integrity})
-		require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(integrity), "keyring", integrityName(integrity), 4096},
-			statusOf(t, cryptsetup, s.Name()))
+		s := create(t, disk, k.create())
+		require.Equal(t, k.shown(), statusOf(t, cryptsetup, s.Name()))
 		dump := tool(t, cryptsetup, "luksDump", disk)
 		require.Contains(t, dump, s.UUID().String())
-		require.Contains(t, dump, "aes-xts-plain64")
+		require.Contains(t, dump, k.header().Cipher())
 		require.NotContains(t, dump, "luks2\n\tKey:", "no key slot")
 		require.Error(t, exec.Command(cryptsetup, "open", "--test-passphrase", "--key-file", keyFile(t, longKey), disk).Run())
-		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: profileFor(integrity)})
+		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: k.profile()})
 		require.NoError(t, err)
 		require.True(t, found.Accepted(), "%+v", found)
 		require.NoError(t, s.Close())
 
-		_, err = storage.Open(t.Context(), disk, newKey(t, "anything"), storage.OpenOptions{Integrity: integrity})
+		_, err = storage.Open(t.Context(), disk, newKey(t, "anything"), k.open())
 		require.ErrorIs(t, err, storage.ErrWrongKey)
 	}
 }
@@ -138,6 +137,28 @@ func TestCreateAgain(t *testing.T) {
 	_, err := storage.Create(t.Context(), disk, storage.CreateOptions{})
 	require.ErrorIs(t, err, storage.ErrNotBlank)
 	require.NoError(t, create(t, disk, storage.CreateOptions{Overwrite: storage.OverwriteAnything}).Close())
+}
+
+// Create that was killed leaves no device that create refuses: of an ephemeral header
+// that was being written or cleared one copy is there, or a part of one.
+func TestHalfOfAnEphemeralHeaderIsBlank(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, 64*mib)
+	const block, both = 4096, 32 << 10
+	for _, key := range []*storage.Key{nil, newKey(t, "secret")} {
+		require.NoError(t, create(t, disk, storage.CreateOptions{Key: key, Overwrite: storage.OverwriteAnything}).Close())
+		whole := storagetest.ReadBytes(t, disk, 0, both)
+		for cleared := block; cleared < both; cleared += block {
+			storagetest.WriteBytes(t, disk, 0, append(make([]byte, cleared), whole[cleared:]...))
+			s, err := storage.Create(t.Context(), disk, storage.CreateOptions{MountPoint: storage.NoMount})
+			if key != nil && cleared <= both/2 {
+				require.ErrorIs(t, err, storage.ErrNotBlank, "its second copy is there")
+				continue
+			}
+			require.NoError(t, err, "%d bytes are cleared", cleared)
+			require.NoError(t, s.Close())
+		}
+	}
 }
 
 // The smallest device is found by trying, so that the number in the documents

@@ -33,6 +33,9 @@ func (l *live) describe(s *Status) {
 			s.Promises = append(s.Promises, Freshness)
 		}
 	}
+	if l.kind() == cryptsetup.AEAD {
+		s.Promises = append(s.Promises, HiddenRewrites)
+	}
 }
 
 // sound reports whether describe finds no problem.
@@ -65,11 +68,10 @@ func (l *live) describeCrypt(s *Status) {
 // profileCrypt is the table that Create and Open load over the devices that this
 // layer has.
 func (l *live) profileCrypt() dm.Crypt {
-	want := dm.Crypt{Cipher: dm.XTSPlain64, KeySize: 64, Offset: dataSector, SectorSize: blockSize,
-		KeyDescription: cryptsetup.KeyDescription(l.crypt.volume)}
-	if l.integrity != nil {
-		want.Cipher, want.KeySize = dm.AuthencHMACSHA256XTSPlain64, 96
-		want.Offset, want.IntegrityTagSize = 0, integrity.TagSize
+	want := tableCipher(l.kind())
+	want.KeyDescription = cryptsetup.KeyDescription(l.crypt.volume)
+	if l.integrity == nil {
+		want.Offset = dataSector
 	}
 	if len(l.crypt.deps) > 0 {
 		want.Device = l.crypt.deps[0]
@@ -77,8 +79,32 @@ func (l *live) profileCrypt() dm.Crypt {
 	return want
 }
 
+// kind is the integrity of the volume that is live: over an integrity layer that of
+// the cipher.
+func (l *live) kind() Integrity {
+	switch {
+	case l.integrity == nil:
+		return NoIntegrity
+	case l.crypt != nil && l.crypt.cipher() == dm.AEGIS128Random:
+		return cryptsetup.AEAD
+	}
+	return HMACSHA256
+}
+
+// cipher is 0 where the table is not a single line of encryption.
+func (l *layer) cipher() dm.Cipher {
+	if len(l.table) != 1 {
+		return 0
+	}
+	target, _ := l.table[0].Target.(dm.Crypt)
+	return target.Cipher
+}
+
 func (l *live) describeIntegrity(s *Status) {
 	s.Integrity, s.Tags = "hmac(sha256)", "device"
+	if l.kind() == cryptsetup.AEAD {
+		s.Integrity = cryptsetup.AEAD.String()
+	}
 	if !l.integrity.usable(s, "integrity") {
 		return
 	}
@@ -144,8 +170,11 @@ func (s *Status) addProblem(format string, args ...any) {
 
 // cipherName prints a cipher as cryptsetup does.
 func cipherName(live dm.Crypt) string {
-	if live.Cipher == dm.AuthencHMACSHA256XTSPlain64 {
-		return dm.XTSPlain64.String()
+	switch live.Cipher {
+	case dm.AuthencHMACSHA256XTSPlain64:
+		return HMACSHA256.Cipher()
+	case dm.AEGIS128Random:
+		return cryptsetup.AEAD.Cipher()
 	}
 	return live.CipherName()
 }

@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/dustin/go-humanize"
@@ -102,7 +101,7 @@ func (c *claimed) sectors() uint64 { return c.Size() / blockSize * (blockSize / 
 // device from a missing privilege.
 func explainOpen(name string, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENODEV):
 		return because(err, ErrInvalid, "name the block device by its path or as MAJ:MIN; lsblk lists them", "no such device")
 	case errors.Is(err, blockdev.ErrNotBlockDevice), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return notBlockDevice(name, err)
@@ -120,40 +119,6 @@ func explainOpen(name string, err error) error {
 	return err
 }
 
-// checkBlank refuses a device with a known signature, and reports whether there
-// was one that is allowed to be destroyed. An ephemeral volume of before counts
-// as blank.
-func (c *claimed) checkBlank(allowed Overwrite) (found bool, err error) {
-	signature, err := blockdev.Signature(c.File(), c.Size())
-	if err != nil {
-		return false, fmt.Errorf("look for signatures: %w", err)
-	}
-	partitions, err := blockdev.Partitions(c.Number())
-	if err != nil {
-		return false, err
-	}
-	switch {
-	case signature.Name == "" && len(partitions) == 0:
-		return false, nil
-	case signature.Name == "LUKS2" && keyless(c):
-		return false, nil
-	case allowed == OverwriteAnything:
-		return true, nil
-	case signature.Name == "":
-		return false, refuse(ErrNotBlank, "name a partition, or remove them", "the device has partitions")
-	}
-	return false, refuse(ErrNotBlank, "with --force it is destroyed", "the device holds %v", signature)
-}
-
-// keyless reports whether the device holds a LUKS2 header without key slots: an
-// ephemeral volume of before, which nobody can open again.
-func keyless(c *claimed) bool {
-	// One with key slots is truncated so, and rejected: it is not keyless either way.
-	headers := io.NewSectionReader(c.File(), 0, headersSize)
-	header, err := cryptsetup.Read(headers, cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity})
-	return err == nil && len(header.Keyslots()) == 0
-}
-
 // freeName returns name, or a random one, that no mapping has.
 func freeName(control *dm.Control, name string) (string, error) {
 	for {
@@ -169,7 +134,7 @@ func freeName(control *dm.Control, name string) (string, error) {
 			return candidate, err
 		}
 		if name != "" {
-			return "", refuse(ErrBusy, "choose another name, or trusted-store close "+name, "a mapping named %s exists", taken)
+			return "", refuse(ErrBusy, "choose another name, or storage.Close("+name+")", "a mapping named %s exists", taken)
 		}
 	}
 }

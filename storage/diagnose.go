@@ -48,7 +48,7 @@ func Diagnose(device string) *Diagnosis {
 }
 
 // Err is nil when a store can be made, or the device's be opened. Else it wraps
-// [ErrInvalid] without root or a device, [ErrNotSupported], [ErrBusy],
+// [ErrPermission] without root, [ErrInvalid] without a device, [ErrNotSupported], [ErrBusy],
 // [ErrNotBlank] or [ErrUnsuitable], as [Create] would; the first that fails.
 func (d *Diagnosis) Err() error {
 	for _, c := range d.Checks {

@@ -1,51 +1,38 @@
 package storage
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// ciphers are those of a store with integrity, and of one without.
+// ciphers are those of a store with integrity, of one without, and of one with
+// [AEGIS128].
 var ciphers = []struct {
-	dm.Cipher
-	keySize, tagSize int
-	options          []string
+	integrity Integrity
+	options   []string
 }{
-	{dm.AuthencHMACSHA256XTSPlain64, 96, 32, []string{"CONFIG_CRYPTO_AUTHENC", "CONFIG_CRYPTO_HMAC", "CONFIG_CRYPTO_SHA256"}},
-	{dm.XTSPlain64, 64, 0, []string{"CONFIG_CRYPTO_AES", "CONFIG_CRYPTO_XTS", "CONFIG_CRYPTO_ECB"}},
+	{HMACSHA256, []string{"CONFIG_CRYPTO_AUTHENC", "CONFIG_CRYPTO_HMAC", "CONFIG_CRYPTO_SHA256"}},
+	{NoIntegrity, []string{"CONFIG_CRYPTO_AES", "CONFIG_CRYPTO_XTS", "CONFIG_CRYPTO_ECB"}},
+	{cryptsetup.AEAD, []string{"CONFIG_CRYPTO_AEGIS128"}},
 }
 
-// checkCiphers offers the kernel tables whose key does not exist. It makes the
-// cipher before it looks for the key, and for the key before the device below:
-// no such table is ever accepted. The mapping it is offered for is removed again.
+// checkCiphers offers the kernel tables whose key does not exist.
 func checkCiphers(control *dm.Control, absent error) []Check {
 	var checks []Check
 	for _, c := range ciphers {
-		err := absent
+		err, target := absent, tableCipher(c.integrity)
 		if err == nil {
-			err = offer(control, dm.Crypt{Cipher: c.Cipher, KeySize: c.keySize, IntegrityTagSize: c.tagSize, SectorSize: blockSize})
+			err = offer(control, target)
 		}
-		checks = append(checks, asked("cipher "+c.String(), "there", err, c.options...))
+		check := asked("cipher "+target.Cipher.String(), "there", err, c.options...)
+		if c.integrity == cryptsetup.AEAD && check.Result == CheckFails && errors.Is(err, unix.ENOENT) {
+			check = warns(check.Thing, check.Found, "only stores with CreateOptions.Cipher aegis128 need it: "+loadModule, c.options...)
+		}
+		checks = append(checks, check)
 	}
 	return checks
-}
-
-// offer returns nil when only the key is missing.
-func offer(control *dm.Control, target dm.Crypt) (err error) {
-	name := "trusted-store-doctor-" + rand.Text()
-	target.KeyDescription = "trusted-store:" + rand.Text()
-	if _, err := control.Create(name, ""); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, control.Remove(context.Background(), name)) }()
-	err = control.Load(name, dm.Table{{Length: 8, Target: target}}, dm.LoadOptions{})
-	if errors.Is(err, unix.ENOKEY) {
-		return nil
-	}
-	return err
 }

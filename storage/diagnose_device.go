@@ -55,7 +55,7 @@ func (c *claimed) contents(name string) Check {
 	}
 	found, inspectErr := Inspect(name, InspectOptions{Profile: cryptsetup.Profile{Integrity: cryptsetup.AnyIntegrity}})
 	if inspectErr == nil && found.Accepted() {
-		return warns("contents", "a volume: open takes it", "create --force destroys it")
+		return warns("contents", "a volume: open takes it", "storage.Create with CreateOptions.Overwrite destroys it")
 	}
 	return fails("contents", err, "use another device")
 }

@@ -15,7 +15,7 @@ func checkPrivilege() []Check {
 	if isAdmin() {
 		return []Check{passes("privilege", "root, or CAP_SYS_ADMIN")}
 	}
-	return []Check{fails("privilege", refuse(ErrInvalid, "run it as root", "CAP_SYS_ADMIN is missing"), "")}
+	return []Check{fails("privilege", refuse(ErrPermission, "run it as root", "CAP_SYS_ADMIN is missing"), "")}
 }
 
 // isAdmin asks for the capability that device-mapper and mounts want.

@@ -19,9 +19,10 @@ import (
 // What a caller can decide on. Every error of this package that has one of
 // these causes matches it with [errors.Is].
 var (
-	// ErrInvalid: an argument is not acceptable, or the process lacks the
-	// privilege. Nothing was touched.
+	// ErrInvalid: an argument is not acceptable. Nothing was touched.
 	ErrInvalid = errors.New("invalid argument")
+	// ErrPermission: the process lacks a privilege; root has them all.
+	ErrPermission = errors.New("permission denied")
 	// ErrHeaderRejected: the device holds no header, or one outside the
 	// profile, or such an integrity superblock. Nothing was touched.
 	ErrHeaderRejected = errors.New("header rejected")
@@ -154,11 +155,7 @@ var kinds = []struct{ below, kind error }{
 	{unix.EILSEQ, ErrIntegrity},
 	{unix.ENOMEM, ErrNotSupported},
 	{unix.ENODEV, ErrNotSupported},
-	{unix.EPERM, ErrInvalid},
-	{unix.EACCES, ErrInvalid},
-	{unix.EISDIR, ErrInvalid},
-	{unix.ENOTDIR, ErrInvalid},
-	{fs.ErrNotExist, ErrInvalid},
+	{fs.ErrPermission, ErrPermission},
 }
 
 func kindOf(err error) error {
@@ -184,6 +181,17 @@ type reasonError struct {
 
 func (r *reasonError) Error() string { return r.text }
 func (r *reasonError) Unwrap() error { return r.err }
+
+// argument makes ErrInvalid of what the kernel says of a name that the caller gave,
+// before anything is touched.
+func argument(name string, err error) error {
+	for _, wrong := range []error{fs.ErrNotExist, unix.ENOTDIR, unix.EISDIR, unix.ELOOP, unix.ENAMETOOLONG} {
+		if errors.Is(err, wrong) {
+			return because(err, ErrInvalid, "", "%v", withoutName(err, name))
+		}
+	}
+	return withoutName(err, name)
+}
 
 func refuse(kind error, hint, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)

@@ -106,8 +106,11 @@ func (i *Inspection) promise() {
 		return
 	}
 	i.Promises = append(i.Promises, Confidentiality)
-	if i.Header.Integrity == HMACSHA256.String() {
+	if i.Header.Integrity != NoIntegrity.String() {
 		i.Promises = append(i.Promises, IntegrityOfBlocks)
+	}
+	if i.Header.Integrity == cryptsetup.AEAD.String() {
+		i.Promises = append(i.Promises, HiddenRewrites)
 	}
 }
 
@@ -121,16 +124,17 @@ func openInput(name string) (*os.File, error) {
 		return dev.File(), nil
 	}
 	// O_NONBLOCK: the name may be of a FIFO, which would wait for a writer.
-	return os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	return f, argument(name, err)
 }
 
 // hasIntegrity follows an accepted header, else what the caller expects, else what
 // is there.
 func (i *Inspection) hasIntegrity(p cryptsetup.Profile, s *SuperblockReport) bool {
 	if i.Header.Accepted {
-		return i.Header.Integrity == HMACSHA256.String()
+		return i.Header.Integrity != NoIntegrity.String()
 	}
-	return p.Integrity == cryptsetup.RequireHMACSHA256 || s != nil && s.Found
+	return p.Integrity != cryptsetup.AnyIntegrity || s != nil && s.Found
 }
 
 func inputSize(f *os.File) (uint64, error) {

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/integrity"
 	"github.com/trusted-store/trusted-store/internal/dm"
 	"github.com/trusted-store/trusted-store/storage"
@@ -41,22 +40,22 @@ func forEachCryptsetup(t *testing.T, f func(t *testing.T, cryptsetup string)) {
 func TestCryptsetupOpensOurs(t *testing.T) { forEachCryptsetup(t, cryptsetupOpensOurs) }
 
 func cryptsetupOpensOurs(t *testing.T, cryptsetup string) {
-	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
-		t.Run(i.String(), func(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
 			disk, file := storagetest.Disk(t, interopSize), keyFile(t, longKey)
-			id := persistent(t, disk, longKey, "ours", storage.CreateOptions{Integrity: i})
+			id := persistent(t, disk, longKey, "ours", k.create())
 			require.Contains(t, tool(t, cryptsetup, "luksDump", disk), id.String())
 
 			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
-			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(i), "keyring", integrityName(i), 4096}, statusOf(t, cryptsetup, "theirs"))
+			require.Equal(t, k.shown(), statusOf(t, cryptsetup, "theirs"))
 			mounted(t, "/dev/mapper/theirs", func(dir string) {
 				require.Equal(t, "ours", readFile(t, filepath.Join(dir, "f")))
 				writeFile(t, filepath.Join(dir, "g"), "theirs")
 			})
 			tool(t, cryptsetup, "close", "theirs")
 
-			s := open(t, disk, longKey, storage.OpenOptions{Integrity: i})
-			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(i), "keyring", integrityName(i), 4096}, statusOf(t, cryptsetup, s.Name()))
+			s := open(t, disk, longKey, k.open())
+			require.Equal(t, k.shown(), statusOf(t, cryptsetup, s.Name()))
 			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "g")))
 			require.NoError(t, unix.Unmount(s.MountPoint(), 0))
 			tool(t, cryptsetup, "close", s.Name())
@@ -70,7 +69,7 @@ func cryptsetupOpensOurs(t *testing.T, cryptsetup string) {
 			require.Equal(t, id.String(), live.UUID)
 			verified, err := storage.Verify(t.Context(), "theirs", storage.VerifyOptions{})
 			require.NoError(t, err)
-			require.Equal(t, i == storage.HMACSHA256, verified.Authenticated)
+			require.Equal(t, k != plainKind, verified.Authenticated)
 			require.NoError(t, storage.Close(t.Context(), "theirs"))
 			require.NoFileExists(t, "/dev/mapper/theirs")
 		})
@@ -84,15 +83,18 @@ func weOpenCryptsetups(t *testing.T, cryptsetup string) {
 	hmac := []string{"--integrity", "hmac-sha256"}
 	pbkdf2 := []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}
 	argon2id := []string{"--pbkdf", "argon2id", "--pbkdf-memory", "8192", "--pbkdf-force-iterations", "4"}
+	aegis := []string{"--cipher", "aegis128-random", "--key-size", "128", "--integrity", "aead"}
 	formats := map[string]struct {
-		integrity storage.Integrity
-		args      []string
+		kind kind
+		args []string
 	}{
-		"hmac,pbkdf2":   {storage.HMACSHA256, slices.Concat(hmac, pbkdf2)},
-		"hmac,argon2id": {storage.HMACSHA256, slices.Concat(hmac, argon2id)},
-		"hmac,label":    {storage.HMACSHA256, slices.Concat(hmac, pbkdf2, []string{"--label", "a \x1b[2J \xff", "--subsystem", "x"})},
-		"none,pbkdf2":   {storage.NoIntegrity, pbkdf2},
-		"none,label":    {storage.NoIntegrity, append(pbkdf2, "--label", "x")},
+		"hmac,pbkdf2":   {hmacKind, slices.Concat(hmac, pbkdf2)},
+		"hmac,argon2id": {hmacKind, slices.Concat(hmac, argon2id)},
+		"hmac,label":    {hmacKind, slices.Concat(hmac, pbkdf2, []string{"--label", "a \x1b[2J \xff", "--subsystem", "x"})},
+		"none,pbkdf2":   {plainKind, pbkdf2},
+		"none,label":    {plainKind, append(pbkdf2, "--label", "x")},
+		"aegis,pbkdf2":  {aegisKind, slices.Concat(aegis, pbkdf2, []string{"--label", "x"})},
+		"aegis,argon2":  {aegisKind, slices.Concat(aegis, argon2id)},
 	}
 	if knows(t, cryptsetup, "--integrity-key-size") {
 		c := formats["hmac,pbkdf2"]
@@ -108,14 +110,13 @@ func weOpenCryptsetups(t *testing.T, cryptsetup string) {
 			mounted(t, "/dev/mapper/theirs", func(dir string) { writeFile(t, filepath.Join(dir, "f"), "theirs") })
 			tool(t, cryptsetup, "close", "theirs")
 
-			s := open(t, disk, "passphrase", storage.OpenOptions{Integrity: c.integrity})
+			s := open(t, disk, "passphrase", c.kind.open())
 			require.Equal(t, "theirs", readFile(t, filepath.Join(s.MountPoint(), "f")))
 			writeFile(t, filepath.Join(s.MountPoint(), "g"), "ours")
 			live, err := s.Status(t.Context())
 			require.NoError(t, err)
 			require.Empty(t, live.Problems)
-			require.Equal(t, status{"LUKS2", "aes-xts-plain64", 8 * keySize(c.integrity), "keyring", integrityName(c.integrity), 4096},
-				statusOf(t, cryptsetup, s.Name()))
+			require.Equal(t, c.kind.shown(), statusOf(t, cryptsetup, s.Name()))
 			require.NoError(t, s.Close())
 
 			tool(t, cryptsetup, "open", "--key-file", file, disk, "theirs")
@@ -165,15 +166,6 @@ func statusOf(t *testing.T, cryptsetup, name string) status {
 	return status{values["type"], values["cipher"], number("keysize"), values["key location"], values["integrity"], number("sector size")}
 }
 
-func keySize(i storage.Integrity) int { return cryptsetup.VolumeKeySize(i) }
-
-func integrityName(i storage.Integrity) string {
-	if i == storage.NoIntegrity {
-		return ""
-	}
-	return "hmac(sha256)"
-}
-
 // A persistent volume with the small journal of an ephemeral one is as good.
 func TestMinimalJournal(t *testing.T) { forEachCryptsetup(t, minimalJournal) }
 
@@ -197,12 +189,16 @@ func TestSameMappingAsCryptsetup(t *testing.T) { forEachCryptsetup(t, sameMappin
 
 func sameMappingAsCryptsetup(t *testing.T, cryptsetup string) {
 	below := regexp.MustCompile(`(?m)^  (device|loop): .*\n`)
-	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
-		t.Run(i.String(), func(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
 			disk := storagetest.Disk(t, interopSize)
-			persistent(t, disk, longKey, "", storage.CreateOptions{Integrity: i})
+			persistent(t, disk, longKey, "", k.create())
+			layers := []string{"same", "same_dif"}
+			if k == plainKind {
+				layers = layers[:1]
+			}
 			look := func() (status string, tables []dm.Table) {
-				for _, layer := range []string{"same", "same_dif"}[:2-int(i)] {
+				for _, layer := range layers {
 					tables = append(tables, tableWithoutDevice(t, layer))
 				}
 				return below.ReplaceAllString(tool(t, cryptsetup, "status", "same"), ""), tables
@@ -211,7 +207,9 @@ func sameMappingAsCryptsetup(t *testing.T, cryptsetup string) {
 			theirStatus, theirTables := look()
 			tool(t, cryptsetup, "close", "same")
 
-			s := open(t, disk, longKey, storage.OpenOptions{Name: "same", MountPoint: storage.NoMount, Integrity: i})
+			opts := k.open()
+			opts.Name, opts.MountPoint = "same", storage.NoMount
+			s := open(t, disk, longKey, opts)
 			ourStatus, ourTables := look()
 			require.Equal(t, theirStatus, ourStatus)
 			require.Equal(t, theirTables, ourTables)

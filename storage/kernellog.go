@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,15 +101,32 @@ func (l *errorLog) add(line []byte) {
 	if bytes.Contains(line, []byte(beginning)) && bytes.Contains(line, []byte(beginningOf(l.layers))) {
 		l.known, l.began, l.own = true, lineTime(line), 0
 	}
-	if !bytes.Contains(line, []byte(": INTEGRITY AEAD ERROR")) {
+	failed, is := parseFailedRead(line)
+	if !is {
 		return
 	}
 	l.all = append(l.all, lineTime(line))
-	for _, layer := range l.layers {
-		if bytes.Contains(line, []byte(" "+layer+": INTEGRITY AEAD ERROR")) {
-			l.own++
-		}
+	if slices.Contains(l.layers, failed.layer) {
+		l.own++
 	}
+}
+
+// failedRead is a read of a block that could not be authenticated. The kernel names a
+// layer of the store, and a sector of the mapping.
+type failedRead struct {
+	layer  string // as "dm-1"
+	sector uint64
+}
+
+// parseFailedRead understands "… dm-1: INTEGRITY AEAD ERROR, sector 8".
+func parseFailedRead(line []byte) (r failedRead, is bool) {
+	before, after, is := bytes.Cut(line, []byte(": INTEGRITY AEAD ERROR"))
+	if !is {
+		return r, false
+	}
+	r.layer = string(before[bytes.LastIndexByte(before, ' ')+1:])
+	_, err := fmt.Sscanf(string(after), ", sector %d", &r.sector)
+	return r, err == nil
 }
 
 // lineTime reads the time since boot out of "<4>[   12.345678] text". Where the

@@ -50,3 +50,18 @@ func TestErrorLog(t *testing.T) {
 	require.Zero(t, lineTime([]byte("<4>[x] text")))
 	require.Zero(t, lineTime([]byte("<4>[1.5")))
 }
+
+func TestParseFailedRead(t *testing.T) {
+	for text, want := range map[string]failedRead{
+		"<4>[    1.5] device-mapper: crypt: dm-1: INTEGRITY AEAD ERROR, sector 8\n":              {"dm-1", 8},
+		"4,12,3456,-;device-mapper: crypt: dm-12: INTEGRITY AEAD ERROR, sector 90\n KEY=value\n": {"dm-12", 90},
+	} {
+		got, is := parseFailedRead([]byte(text))
+		require.True(t, is, text)
+		require.Equal(t, want, got)
+	}
+	for _, text := range []string{"", "dm-1: INTEGRITY AEAD ERROR", "dm-1: INTEGRITY AEAD ERROR, sector x", "INTEGRITY"} {
+		_, is := parseFailedRead([]byte(text))
+		require.False(t, is, text)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
@@ -44,6 +45,77 @@ func TestKeysAreAddedAndRemoved(t *testing.T) {
 	require.Equal(t, "contents", readFile(t, filepath.Join(dir, "f")))
 	require.NoError(t, s.Close())
 	tool(t, "cryptsetup", "luksDump", disk)
+}
+
+// A key is exchanged while the store is live: the old one opens nothing afterwards, and
+// nothing of its slot is left. What would not come to that changes nothing.
+func TestKeyIsChanged(t *testing.T) {
+	kernel(t)
+	disk := storagetest.Disk(t, smallVolume)
+	old, next, other := newKey(t, longKey), newKey(t, longKey+"next"), newKey(t, longKey+"other")
+	s := create(t, disk, storage.CreateOptions{Key: old})
+	const place, size = 32 << 10, 385024
+	area := storagetest.ReadBytes(t, disk, place, size)
+
+	_, err := storage.AddKey(t.Context(), disk, old, other, storage.KeyOptions{})
+	require.NoError(t, err)
+	_, err = storage.AddKey(t.Context(), disk, other, old, storage.KeyOptions{})
+	require.NoError(t, err)
+	before := storagetest.ReadBytes(t, disk, 0, 4*mib)
+	refused := func(key, next *storage.Key, want error, text string) {
+		t.Helper()
+		_, err := storage.ChangeKey(t.Context(), disk, key, next, storage.KeyOptions{})
+		require.ErrorIs(t, err, want)
+		require.ErrorContains(t, err, text)
+		require.Equal(t, before, storagetest.ReadBytes(t, disk, 0, 4*mib))
+	}
+	refused(old, next, storage.ErrInvalid, "opens key slot 2, too")
+	refused(old, old, storage.ErrInvalid, "the new key is the old one")
+	refused(next, old, storage.ErrWrongKey, "")
+	_, err = storage.RemoveKey(t.Context(), disk, 2, old, storage.KeyOptions{})
+	require.NoError(t, err)
+	changed, err := storage.ChangeKey(t.Context(), disk, old, next, storage.KeyOptions{})
+	require.NoError(t, err)
+	require.Equal(t, storage.KeyChange{Slot: 0, Header: fingerprint(t, disk), Volume: s.Header().Volume, Epoch: s.Header().Epoch + 4}, changed)
+	require.NoError(t, s.Close())
+
+	require.ErrorIs(t, storage.CheckKey(t.Context(), disk, old), storage.ErrWrongKey)
+	open(t, disk, longKey+"next", storage.OpenOptions{MountPoint: storage.NoMount})
+	require.NoError(t, storage.CheckKey(t.Context(), disk, other))
+	now := storagetest.ReadBytes(t, disk, place, size)
+	for i := 0; i < size; i += 4096 {
+		require.NotEqual(t, area[i:i+4096], now[i:i+4096], "block %d of the old key's slot", i/4096)
+	}
+	for _, cryptsetup := range storagetest.Cryptsetups() {
+		tool(t, storagetest.Tool(t, cryptsetup), "luksDump", disk)
+	}
+
+	for n := 2; n < 8; n++ {
+		_, err := storage.AddKey(t.Context(), disk, next, newKey(t, longKey+string(rune('0'+n))), storage.KeyOptions{})
+		require.NoError(t, err)
+	}
+	before = storagetest.ReadBytes(t, disk, 0, 4*mib)
+	refused(next, old, storage.ErrInvalid, "all 8 key slots are in use")
+}
+
+// The only key goes on demand alone, and then the volume is nobody's data.
+func TestLastKeyIsRemovedOnDemand(t *testing.T) {
+	kernel(t)
+	disk := newDiskWithKey(t, longKey)
+	only, stranger := newKey(t, longKey), newKey(t, "stranger"+longKey)
+	before := storagetest.ReadBytes(t, disk, 0, 4*mib)
+	_, err := storage.RemoveKey(t.Context(), disk, 0, only, storage.KeyOptions{})
+	require.ErrorIs(t, err, storage.ErrInvalid)
+	_, err = storage.RemoveKey(t.Context(), disk, 0, stranger, storage.KeyOptions{RemoveLast: true})
+	require.ErrorIs(t, err, storage.ErrWrongKey)
+	require.Equal(t, before, storagetest.ReadBytes(t, disk, 0, 4*mib))
+	_, err = storage.RemoveKey(t.Context(), disk, 0, only, storage.KeyOptions{RemoveLast: true})
+	require.NoError(t, err)
+	require.ErrorIs(t, storage.CheckKey(t.Context(), disk, only), storage.ErrWrongKey)
+	slots, err := storage.Keys(t.Context(), disk)
+	require.NoError(t, err)
+	require.Empty(t, slots)
+	create(t, disk, storage.CreateOptions{})
 }
 
 // The host puts an old header back, whose key was removed since. Without a pin a change
@@ -94,6 +166,48 @@ func TestFingerprintIsOfWhatWasWritten(t *testing.T) {
 	require.NotEqual(t, before, added.Header)
 	forgets.Set(t)
 	refused(t, forgets.Path(), disk, longKey, storage.OpenOptions{ExpectHeader: added.Header}, storage.ErrHeaderRejected)
+}
+
+// A header of which the power left one copy is made whole again with a key that opens
+// it, and never while Open is at it.
+func TestRecover(t *testing.T) {
+	kernel(t)
+	disk := newDiskWithKey(t, longKey)
+	key, added := newKey(t, longKey), newKey(t, longKey+"added")
+	whole, err := storage.Recover(t.Context(), disk, key, storage.RecoverOptions{})
+	require.NoError(t, err)
+	require.Equal(t, cryptsetup.NewerCopy, whole.Copy)
+	require.Equal(t, fingerprint(t, disk), whole.Header)
+
+	old := storagetest.ReadBytes(t, disk, 0, 32<<10)
+	_, err = storage.AddKey(t.Context(), disk, key, added, storage.KeyOptions{})
+	require.NoError(t, err)
+	storagetest.WriteBytes(t, disk, 16384, old[16384:]) // cut off between the copies
+	torn := digest(t, disk)
+	_, err = tryOpen(t, disk, longKey, storage.OpenOptions{})
+	require.ErrorIs(t, err, storage.ErrHeaderRejected)
+	var failed *storage.Error
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Hint, "storage.Recover")
+	for name, c := range map[string]struct {
+		key  *storage.Key
+		opts storage.RecoverOptions
+		want error
+	}{
+		"wrong key":             {newKey(t, "stranger"), storage.RecoverOptions{}, storage.ErrWrongKey},
+		"key of the other copy": {added, storage.RecoverOptions{Copy: cryptsetup.SecondCopy}, storage.ErrWrongKey},
+		"another volume":        {key, storage.RecoverOptions{ExpectUUID: uuid.New()}, storage.ErrHeaderRejected},
+	} {
+		_, err := storage.Recover(t.Context(), disk, c.key, c.opts)
+		require.ErrorIs(t, err, c.want, name)
+		require.Equal(t, torn, digest(t, disk), name)
+	}
+	done, err := storage.Recover(t.Context(), disk, added, storage.RecoverOptions{})
+	require.NoError(t, err)
+	require.Equal(t, cryptsetup.FirstCopy, done.Copy)
+	require.Len(t, done.Slots, 2)
+	require.Equal(t, whole.Epoch+3, done.Epoch, "above any change that was cut off")
+	open(t, disk, longKey, storage.OpenOptions{MountPoint: storage.NoMount, ExpectHeader: done.Header, ExpectEpoch: done.Epoch, ExpectVolume: whole.Volume})
 }
 
 // fingerprint is that of the header that the device holds.

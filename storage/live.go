@@ -196,9 +196,9 @@ func notFound(control *dm.Control, text string) error {
 	hint := "no store is open"
 	switch names, err := storeNames(control); {
 	case err != nil:
-		hint = "trusted-store status lists those that are"
+		hint = "storage.List lists those that are"
 	case len(names) > 0:
-		hint = "open: " + strings.Join(names, ", ") + "; trusted-store status NAME tells about one"
+		hint = "open: " + strings.Join(names, ", ") + "; storage.StatusOf(NAME) tells about one"
 	}
 	return because(dm.ErrNotFound, ErrNotFound, hint, "%s", text)
 }
@@ -207,7 +207,7 @@ func notFound(control *dm.Control, text string) error {
 func openControl() (*dm.Control, error) {
 	control, err := dm.Open()
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, because(err, ErrInvalid, "run it as root", "device-mapper may be used by root only")
+		return nil, because(err, ErrPermission, "run it as root", "device-mapper may be used by root only")
 	}
 	return control, err
 }

@@ -70,7 +70,7 @@ func checkMountPoint(dir string, log *slog.Logger) error {
 func mountPointTaken(dir, source string) error {
 	hint := "umount " + dir + ", or choose another directory"
 	if name, ok := strings.CutPrefix(source, dm.Dir+"/"); ok && storeOf(name) != "" {
-		hint = "trusted-store close " + name + ", or choose another directory"
+		hint = "storage.Close(" + name + "), or choose another directory"
 	}
 	return refuse(ErrBusy, hint, "mount point %s: %s is mounted there already", dir, source)
 }

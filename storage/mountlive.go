@@ -69,9 +69,11 @@ func (a *activation) checkLive(ctx context.Context) error {
 func mountable(s *Status) error {
 	switch {
 	case s.State == StateIncomplete || len(s.Problems) > 0:
-		return refuse(ErrInvalid, "trusted-store close "+s.Name, "the store is incomplete, or its live tables are not the profile's")
+		return refuse(ErrInvalid, "storage.Close("+s.Name+")", "the store is incomplete, or its live tables are not the profile's")
 	case s.State == StateMounted:
 		return refuse(ErrBusy, "", "mounted already at %s", s.Mounts[0].Dir)
+	case s.State == StateSwap:
+		return refuse(ErrBusy, "storage.Close("+s.Name+")", "the kernel swaps to it")
 	}
 	node, err := os.Open(dm.Path(s.Name))
 	if err != nil {

@@ -48,7 +48,7 @@ func newOpening(device string, key *Key, opts OpenOptions) *opening {
 	o.activation = activation{
 		operation: operation{op: "open", device: device, log: discardUnlessSet(opts.Logger),
 			progress: opts.Progress, failAfter: opts.failAfter},
-		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Integrity,
+		name: opts.Name, mountPoint: opts.MountPoint, mountFlags: opts.MountFlags, integrity: opts.Cipher.with(opts.Integrity),
 	}
 	o.setDefaults()
 	return o
@@ -87,6 +87,9 @@ func (o *opening) checkArguments(ctx context.Context) error {
 	if o.secret == nil {
 		return refuse(ErrInvalid, "", "a volume is opened with its key, and none was given")
 	}
+	if err := o.opts.Cipher.check(o.opts.Integrity); err != nil {
+		return err
+	}
 	return o.activation.checkArguments(ctx)
 }
 
@@ -100,7 +103,7 @@ func (o *opening) checkDevice(ctx context.Context) error {
 
 func (o *opening) readHeader(ctx context.Context) error {
 	device, profile := o.dev.File(), cryptsetup.Profile{
-		Integrity:         cryptsetup.Require(o.opts.Integrity),
+		Integrity:         cryptsetup.Require(o.integrity),
 		ExpectUUID:        o.opts.ExpectUUID,
 		ExpectFingerprint: o.opts.ExpectHeader,
 		MaxArgon2Memory:   o.opts.MaxArgon2Memory,
@@ -108,7 +111,7 @@ func (o *opening) readHeader(ctx context.Context) error {
 	var err error
 	o.header, err = await(ctx, silentDevice, func() (*cryptsetup.Header, error) { return cryptsetup.Read(device, profile) }, keep)
 	if err != nil {
-		return explainHeader(err)
+		return explainHeader(err, o.opts.Cipher)
 	}
 	if len(o.header.Keyslots()) == 0 {
 		return refuse(ErrWrongKey, "it was ephemeral: nobody can open it again", "the volume has no key slots")
@@ -117,26 +120,43 @@ func (o *opening) readHeader(ctx context.Context) error {
 	return nil
 }
 
-// explainHeader says what opens a volume of cryptsetup's own defaults.
-func explainHeader(err error) error {
+// explainHeader says what opens a volume of cryptsetup's own defaults, or with
+// another cipher than was asked for.
+func explainHeader(err error, asked Cipher) error {
 	var rejected *cryptsetup.RejectedError
 	if !errors.As(err, &rejected) {
 		return err
 	}
 	if rejected.Has(cryptsetup.RuleHeaderNone) {
-		return refuse(ErrHeaderRejected, "open never makes a volume; trusted-store create does", "%w", err)
+		return refuse(ErrHeaderRejected, "open never makes a volume; storage.Create does", "%w", err)
+	}
+	if torn(rejected) {
+		return refuse(ErrHeaderRejected, tornHint, "%w", err)
+	}
+	if rejected.Has(cryptsetup.RuleCipher) {
+		other := AEGIS128
+		if asked == AEGIS128 {
+			other = AESXTS
+		}
+		return refuse(ErrHeaderRejected, fmt.Sprintf("if the volume is the one that is meant, open it with OpenOptions.Cipher %v", other), "%w", err)
 	}
 	onlyMemory := !slices.ContainsFunc(rejected.Violations, func(v cryptsetup.Violation) bool {
 		return v.Rule != cryptsetup.RuleArgon2Memory
 	})
 	if onlyMemory {
-		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise --max-argon2-memory", "%w", err)
+		return refuse(ErrHeaderRejected, "if the volume is yours and the memory is there, raise OpenOptions.MaxArgon2Memory", "%w", err)
 	}
 	return err
 }
 
+// unlock proves the key, and with it that the header is the one that was authenticated.
 func (o *opening) unlock(ctx context.Context) (err error) {
-	o.key, _, err = o.header.Unlock(ctx, o.secret.bytes.Bytes())
+	o.key, _, err = unlockAuthentic(ctx, o.header, o.secret, cryptsetup.Authentication{
+		Required: o.opts.RequireAuthenticated, MinEpoch: o.opts.ExpectEpoch, Fingerprint: o.opts.ExpectVolume,
+	})
+	if err == nil {
+		o.noteHeader(o.header)
+	}
 	return err
 }
 

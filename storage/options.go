@@ -35,8 +35,11 @@ type CreateOptions struct {
 	// MountFlags restrict the mount further than it is anyway. A new store
 	// that is ReadOnly is refused: nobody could ever write to it.
 	MountFlags MountFlags
-	// Integrity is HMACSHA256 unless said otherwise.
+	// Integrity is HMACSHA256 unless said otherwise. AEGIS128 has an integrity of
+	// its own, with which this stays at its zero value.
 	Integrity Integrity
+	// Cipher is AESXTS unless said otherwise.
+	Cipher Cipher
 	// Tags say where the tags of the blocks are.
 	Tags TagOptions
 	// Header says whether the volume has one. Without tags in memory it must.
@@ -46,6 +49,9 @@ type CreateOptions struct {
 	Overwrite Overwrite
 	// Filesystem sets what is fixed when a filesystem is made.
 	Filesystem FilesystemOptions
+	// Swap makes the mapping an area that the kernel swaps to, in place of a
+	// filesystem. Nil: no swap.
+	Swap *SwapOptions
 	// Grow says who grows the filesystem to the size of the device.
 	Grow GrowMode
 	// Logger gets warnings, and each step with its time at level Debug. Nil:
@@ -133,9 +139,10 @@ type OpenOptions struct {
 	// MountFlags restrict the mount further than it is anyway. A store that is
 	// mounted ReadOnly does not grow.
 	MountFlags MountFlags
-	// Integrity is what the volume must have; a header that says otherwise
-	// is rejected.
+	// Integrity and Cipher, as in [CreateOptions], are what the volume must have; a
+	// header that says otherwise is rejected.
 	Integrity Integrity
+	Cipher    Cipher
 	// ExpectUUID, unless zero, is the only volume that is accepted.
 	ExpectUUID uuid.UUID
 	// ExpectHeader, unless zero, is the SHA-256 of the only header that is
@@ -143,6 +150,17 @@ type OpenOptions struct {
 	// it. An old header that the host put back, perhaps with a key that was
 	// removed since, is then rejected. It changes when a key is added or removed.
 	ExpectHeader [32]byte
+	// RequireAuthenticated rejects a header without a token that the volume key
+	// authenticates. Without it such a header, as cryptsetup makes it, is taken; one
+	// with a token that is not right never is.
+	RequireAuthenticated bool
+	// ExpectEpoch is the lowest epoch of an authenticated header that is accepted; it
+	// includes RequireAuthenticated. An old header that the host put back is then
+	// rejected. It may be the one of any change that is known: later ones are higher.
+	ExpectEpoch uint64
+	// ExpectVolume, unless zero, is the only [HeaderState].Volume that is accepted. It
+	// stays the same whatever keys are added, changed or removed.
+	ExpectVolume [32]byte
 	// MaxArgon2Memory is the most memory in bytes that a key slot's argon2id
 	// may ask for. 0: 64 MiB.
 	MaxArgon2Memory uint64

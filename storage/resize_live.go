@@ -41,7 +41,7 @@ func (r *resizing) checkLive(context.Context) (err error) {
 	r.plan.target.Speed = live.Speed
 	err = (dm.Table{{Length: r.plan.have, Target: r.plan.target}}).Matches(l.crypt.table)
 	if err != nil || (l.integrity != nil) != (l.data != nil) {
-		return refuse(ErrInvalid, "close it, and open it with trusted-store open: that takes the whole device",
+		return refuse(ErrInvalid, "close it, and open it with storage.Open: that takes the whole device",
 			"another program opened the store")
 	}
 	if _, separate := l.integrity.tagMemoryOf(); separate {
@@ -101,7 +101,7 @@ func (l *live) disk() dm.Device {
 // of so many sectors, and how many it needs as it is.
 func (l *live) integrityMapping(device *os.File, sectors uint64) (m integrity.Mapping, need uint64, err error) {
 	if len(l.integrity.table) != 1 || l.data == nil {
-		return m, 0, refuse(ErrInvalid, "trusted-store close "+l.name, "the store is incomplete")
+		return m, 0, refuse(ErrInvalid, "storage.Close("+l.name+")", "the store is incomplete")
 	}
 	target, _ := l.integrity.table[0].Target.(dm.Integrity)
 	need = l.data.table.Sectors()
@@ -136,7 +136,7 @@ func (r *resizing) unlock(ctx context.Context) error {
 	if len(header.Keyslots()) == 0 {
 		return ephemeralKeepsItsSize()
 	}
-	if r.key, _, err = header.Unlock(ctx, r.secret.bytes.Bytes()); err != nil {
+	if r.key, _, err = unlockAuthentic(ctx, header, r.secret, cryptsetup.Authentication{}); err != nil {
 		return err
 	}
 	if r.key.Len() != r.plan.target.KeySize {
@@ -207,7 +207,7 @@ func (r *resizing) prepareOn(ctx context.Context, f *os.File) error {
 		return nil
 	}
 	if !growable(stored) {
-		return refuse(ErrUnsuitable, "make a filesystem without it, such as trusted-store create does",
+		return refuse(ErrUnsuitable, "make a filesystem without it, such as storage.Create does",
 			"the filesystem has checksums of its own (metadata_csum), with which the kernel cannot grow it here")
 	}
 	now, err := mkfs.ReadGeometry(r.grower.node)

@@ -187,22 +187,22 @@ func checkOdd(t *testing.T, disk string, opts storage.CreateOptions) {
 // without integrity, where only the filesystem tells.
 func TestOpenOnASmallerDevice(t *testing.T) {
 	kernel(t)
-	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
-		t.Run(i.String(), func(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
 			disk, resize := enlargeable(t, smallVolume)
-			persistent(t, disk, longKey, "kept", storage.CreateOptions{Integrity: i})
+			persistent(t, disk, longKey, "kept", k.create())
 			resize(smallVolume - 4096)
 			before := digest(t, disk)
-			_, err := tryOpen(t, disk, longKey, storage.OpenOptions{Integrity: i})
+			_, err := tryOpen(t, disk, longKey, k.open())
 			require.ErrorIs(t, err, storage.ErrUnsuitable)
-			if i == storage.HMACSHA256 {
+			if k != plainKind {
 				require.ErrorIs(t, err, integrity.ErrShrunk)
 				require.ErrorContains(t, err, "23.996 MiB")
 				require.ErrorContains(t, err, "24.000 MiB")
 			}
 			require.Equal(t, before, digest(t, disk))
 			resize(smallVolume)
-			s := open(t, disk, longKey, storage.OpenOptions{Integrity: i})
+			s := open(t, disk, longKey, k.open())
 			require.Equal(t, "kept", readFile(t, filepath.Join(s.MountPoint(), "f")))
 		})
 	}

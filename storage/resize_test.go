@@ -92,11 +92,13 @@ func requireWritten(t *testing.T, dir string, files int64) {
 // device too, and the store while it is in use.
 func TestResizeWhileInUse(t *testing.T) {
 	kernel(t)
-	for _, i := range []storage.Integrity{storage.HMACSHA256, storage.NoIntegrity} {
-		t.Run(i.String(), func(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) {
 			disk, resize := enlargeable(t, grownFrom)
 			key := newKey(t, longKey)
-			s := create(t, disk, storage.CreateOptions{Key: key, Integrity: i, Filesystem: fewInodes})
+			opts := k.create()
+			opts.Key, opts.Filesystem = key, fewInodes
+			s := create(t, disk, opts)
 			require.NoError(t, s.Grown(t.Context()))
 			log := storagetest.KernelLog(t)
 			w := startSyncWriter(s.MountPoint())
@@ -117,10 +119,10 @@ func TestResizeWhileInUse(t *testing.T) {
 			requireNoErrors(t, log)
 			require.NoError(t, s.Close())
 
-			if i == storage.HMACSHA256 {
+			if k != plainKind {
 				cryptsetupsOpen(t, disk, func(dir string) { requireWritten(t, dir, files) })
 			}
-			s = open(t, disk, longKey, storage.OpenOptions{Integrity: i})
+			s = open(t, disk, longKey, k.open())
 			require.True(t, growthOf(t, s).Full())
 			requireWritten(t, s.MountPoint(), files)
 		})

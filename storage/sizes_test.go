@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
@@ -21,10 +20,6 @@ const (
 	smallestPlain     = 4160 // 16.3 MiB
 	smallestKeyed     = 5264 // 20.6 MiB
 )
-
-func profileFor(i storage.Integrity) cryptsetup.Profile {
-	return cryptsetup.Profile{Integrity: cryptsetup.Require(i)}
-}
 
 // At every size the filesystem is clean as it was written and after use, and
 // from 1 GiB on at least 96 % of the device can be used.

@@ -19,12 +19,14 @@ const (
 	// StateMapped: both layers are live, nothing of it is mounted in this
 	// mount namespace.
 	StateMapped State = "mapped"
+	// StateSwap: both layers are live, and the kernel swaps to it.
+	StateSwap State = "swap"
 	// StateIncomplete: a process died on the way, or the live tables are not
 	// those of the profile; Problems says what is wrong. Close takes it away.
 	StateIncomplete State = "incomplete"
 )
 
-// Promise is one property of a live store. The three are different things. A store
+// Promise is one property of a live store. They are different things. A store
 // whose encryption layer has a problem keeps none, one whose integrity layer has a
 // problem neither integrity nor freshness.
 type Promise string
@@ -36,6 +38,10 @@ const (
 	IntegrityOfBlocks Promise = "integrity"
 	// Freshness: an old block with its old tag, put back, cannot be read.
 	Freshness Promise = "freshness"
+	// HiddenRewrites: the host cannot see that a block was written again with the
+	// contents that it had at some time. [AEGIS128] alone keeps it. Which blocks are
+	// written when is visible always.
+	HiddenRewrites Promise = "hidden-rewrites"
 )
 
 // Status is what is live of one store, read from the kernel: there are no state
@@ -51,13 +57,16 @@ type Status struct {
 	Path       string    `json:"path"`
 	Number     string    `json:"number,omitempty"` // MAJ:MIN of the mapping
 	Promises   []Promise `json:"promises"`
+	// Header is known to who created or opened a persistent store, and to nobody who asks
+	// later: it takes the volume key, which the kernel does not give back.
+	Header *HeaderStatus `json:"header,omitempty"`
 
 	Type        string `json:"type"`
 	Cipher      string `json:"cipher,omitempty"`
 	KeyBits     int    `json:"key_bits,omitempty"` // of the cipher and the authentication together
 	KeyLocation string `json:"key_location,omitempty"`
 	SectorSize  int    `json:"sector_size,omitempty"` // of the encryption, in bytes
-	Integrity   string `json:"integrity"`             // "hmac(sha256)" or "none"
+	Integrity   string `json:"integrity"`             // "hmac(sha256)", "aead" or "none"
 	Tags        string `json:"tags,omitempty"`        // where the tags are: "device" or "memory"
 	Journal     string `json:"journal,omitempty"`     // of the integrity layer: "journaled", or "direct" without
 
@@ -70,8 +79,16 @@ type Status struct {
 	Mounts          []Mount         `json:"mounts,omitempty"`
 	Filesystem      *Filesystem     `json:"filesystem,omitempty"` // nil when not mounted
 	Growth          *Growth         `json:"growth,omitempty"`     // nil when not mounted, or nothing that is grown
+	Swap            *SwapUse        `json:"swap,omitempty"`       // nil unless it is swap
 	TagMemory       *TagMemory      `json:"tag_memory,omitempty"` // nil unless the tags are in memory
 	IntegrityErrors IntegrityErrors `json:"integrity_errors"`     // unknown without integrity: nothing detects any
+}
+
+// HeaderStatus is a [HeaderState] in a [Status].
+type HeaderStatus struct {
+	VolumeFingerprint string `json:"volume_fingerprint"` // hex
+	Authenticated     bool   `json:"authenticated"`
+	Epoch             uint64 `json:"epoch,omitempty"`
 }
 
 // Mount is one place at which a store is mounted.
@@ -185,13 +202,24 @@ func readStatus(control *dm.Control, name string) (s *Status, layers []string, e
 	if s.Filesystem != nil {
 		s.Growth = growthOf(live.crypt.info)
 	}
-	if s.State != StateIncomplete {
-		s.State = StateMapped
-		if len(s.Mounts) > 0 {
-			s.State = StateMounted
-		}
+	if s.Swap, err = swapUseOf(live.crypt.info.Device); err != nil {
+		return nil, nil, err
 	}
+	s.nameState()
 	return s, layers, nil
+}
+
+// nameState says what is done with a store that is whole.
+func (s *Status) nameState() {
+	switch {
+	case s.State == StateIncomplete:
+	case len(s.Mounts) > 0:
+		s.State = StateMounted
+	case s.Swap != nil:
+		s.State = StateSwap
+	default:
+		s.State = StateMapped
+	}
 }
 
 func (s *Status) addMounts(device dm.Device) error {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 type Store struct {
 	name, mountPoint string
 	id               uuid.UUID
+	header           *HeaderState
 	disk             uint64                  // number of the mapping, if its key is lent: see lentKeys
 	growing          atomic.Pointer[growing] // nil: does not grow in the background
 
@@ -37,8 +39,18 @@ func (s *Store) MountPoint() string { return s.mountPoint }
 // UUID returns the volume's UUID.
 func (s *Store) UUID() uuid.UUID { return s.id }
 
-// Status returns what is live of the store.
-func (s *Store) Status(ctx context.Context) (*Status, error) { return StatusOf(ctx, s.name) }
+// Header returns what the volume key said of the header when the store was created or
+// opened; nil for an ephemeral one.
+func (s *Store) Header() *HeaderState { return s.header }
+
+// Status returns what is live of the store, and its header as [Store.Header] has it.
+func (s *Store) Status(ctx context.Context) (*Status, error) {
+	status, err := StatusOf(ctx, s.name)
+	if err == nil && s.header != nil {
+		status.Header = &HeaderStatus{hex.EncodeToString(s.header.Volume[:]), s.header.Epoch > 0, s.header.Epoch}
+	}
+	return status, err
+}
 
 // Close stops growing in the background, which takes no longer than one step of
 // [Grow], unmounts the store and removes its mappings and the key in the kernel, as

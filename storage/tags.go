@@ -134,10 +134,15 @@ func (c *creation) checkTags() error {
 	return nil
 }
 
-// swapIsActive reads /proc/swaps, a line for each after the first.
-func swapIsActive() bool {
+func swapIsActive() bool { return swapAreas() > 0 }
+
+// swapAreas counts the lines of /proc/swaps, one for each area after the first.
+func swapAreas() int {
 	text, err := os.ReadFile("/proc/swaps")
-	return err == nil && bytes.Count(text, []byte("\n")) > 1
+	if err != nil {
+		return 0
+	}
+	return max(bytes.Count(text, []byte("\n"))-1, 0)
 }
 
 // planSeparate lays the volume out with its tags in memory.

@@ -2,18 +2,30 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/trusted-store/trusted-store/storage/storagetest"
 )
 
-var errInjected = errors.New("injected")
+// errInjected is what would be an invalid argument, had nothing been touched.
+var errInjected = fmt.Errorf("injected: %w", unix.ENOENT)
+
+// What the kernel says in the middle of the work is no invalid argument: that
+// promises that nothing was touched.
+func TestNoErrorOfTheKernelIsAnInvalidArgument(t *testing.T) {
+	for number := range unix.Errno(256) {
+		require.NotErrorIs(t, failure("create", "/dev/vdb", "mount", os.NewSyscallError("mount", number)), ErrInvalid)
+	}
+	for _, number := range []unix.Errno{unix.EPERM, unix.EACCES} {
+		require.ErrorIs(t, failure("create", "/dev/vdb", "mount", &os.PathError{Op: "open", Path: "x", Err: number}), ErrPermission)
+	}
+}
 
 // stepNames returns the names of the steps that a call takes.
 func stepNames(steps []step) []string {
@@ -52,6 +64,7 @@ func checkNothingLeft(t *testing.T, mountPoint string) {
 	nodes, err := filepath.Glob("/dev/mapper/*")
 	require.NoError(t, err)
 	require.Equal(t, []string{"/dev/mapper/control"}, nodes)
+	require.False(t, swapIsActive())
 	require.NoDirExists(t, mountPoint, "made by the call that failed")
 }
 
@@ -60,8 +73,10 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 	storagetest.CheckLeaks(t)
 	for kind, base := range map[string]CreateOptions{
 		"hmac": {}, "none": {Integrity: NoIntegrity}, "memory": {Tags: TagOptions{Place: TagsInMemory}},
+		"swap": {Swap: &SwapOptions{}},
 	} {
-		for _, name := range stepNames(newCreation("", base).steps()) {
+		names := stepNames(newCreation("", base).steps())
+		for _, name := range names {
 			for _, how := range []string{"failure", "interrupt"} {
 				t.Run(fmt.Sprintf("%s,%s after %s", kind, how, name), func(t *testing.T) {
 					disk := storagetest.Disk(t, 64<<20)
@@ -69,18 +84,22 @@ func TestCreateUndoesEveryStep(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
 					opts := base
-					opts.MountPoint, opts.failAfter = dir, failAt(name)
+					opts.failAfter = failAt(name)
+					if opts.Swap == nil {
+						opts.MountPoint = dir
+					}
 					want := errInjected
 					if how == "interrupt" {
 						opts.failAfter, want = cancelAt(name, cancel), context.Canceled
 					}
 					s, err := Create(ctx, disk, opts)
-					if how == "interrupt" && name == "mount" {
+					if how == "interrupt" && name == names[len(names)-1] {
 						require.NoError(t, err, "nothing is left to interrupt")
 						require.NoError(t, s.Close())
 						return
 					}
 					require.ErrorIs(t, err, want)
+					require.NotErrorIs(t, err, ErrInvalid, "something was touched")
 					checkNothingLeft(t, dir)
 					require.NoDirExists(t, filepath.Dir(dir))
 

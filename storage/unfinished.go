@@ -51,7 +51,7 @@ func closeUnfinished(ctx context.Context, control *dm.Control, name string) erro
 // unfinishedOn returns the device of what may be taken away unasked: what is marked,
 // is not mounted, and lies on the device that the mark names.
 func (l *live) unfinishedOn() (dm.Device, error) {
-	const hint = "if it is not needed, trusted-store close takes it away"
+	const hint = "if it is not needed, storage.Close takes it away"
 	if l.mark == nil {
 		return dm.Device{}, refuse(ErrBusy, hint, "the store is whole, or is another program's")
 	}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
@@ -119,6 +120,9 @@ func verifyStore(ctx context.Context, nameOrDir string, opts VerifyOptions) (*Ve
 	if err != nil {
 		return nil, err
 	}
+	if use, err := swapUseOf(live.crypt.info.Device); use != nil || err != nil {
+		return nil, errors.Join(err, refuse(ErrInvalid, "", "the kernel swaps to it, and says of no page whether it was written"))
+	}
 	v, err := newVerifier(live, opts)
 	if err != nil {
 		return nil, err
@@ -143,7 +147,7 @@ func findLive(nameOrDir string) (*live, error) {
 	}
 	live, err := readLive(control, name)
 	if err == nil && live.crypt == nil {
-		err = refuse(ErrInvalid, "trusted-store close "+name, "the store is incomplete: its encryption layer is missing")
+		err = refuse(ErrInvalid, "storage.Close("+name+")", "the store is incomplete: its encryption layer is missing")
 	}
 	return live, err
 }

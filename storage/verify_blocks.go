@@ -102,9 +102,9 @@ func (v *verifier) usage(ctx context.Context) (*mkfs.Usage, error) {
 	var op *mkfs.OpError
 	switch {
 	case errors.Is(err, mkfs.ErrForeign):
-		return nil, refuse(ErrInvalid, "--all reads every block: right where each of them was written once", "it is not known which blocks were written: %w", err)
+		return nil, refuse(ErrInvalid, "storage.VerifyAll reads every block: right where each of them was written once", "it is not known which blocks were written: %w", err)
 	case errors.As(err, &op) && ctx.Err() == nil:
-		return nil, refuse(ErrIntegrity, "a mapping without a filesystem is verified with --all", "the filesystem does not say what is in use: %w", err)
+		return nil, refuse(ErrIntegrity, "a mapping without a filesystem is verified with storage.VerifyAll", "the filesystem does not say what is in use: %w", err)
 	case err != nil:
 		return nil, err
 	case usage.Unclean && v.root == nil:

@@ -60,7 +60,7 @@ func TestWriteQueueCPUs(t *testing.T) {
 	severalCPUs(t)
 	key := newKey(t, longKey)
 	for name, opts := range map[string]storage.CreateOptions{
-		"ephemeral": {}, "key": {Key: key}, "no integrity": {Key: key, Integrity: storage.NoIntegrity},
+		"ephemeral": {}, "key": {Key: key}, "no integrity": {Key: key, Integrity: storage.NoIntegrity}, "aegis128": {Key: key, Cipher: storage.AEGIS128},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := storagetest.KernelLog(t)

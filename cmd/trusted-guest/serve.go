@@ -18,6 +18,7 @@ import (
 
 type serveFlags struct {
 	socket, upstream string
+	metrics          string // where they are shown; empty: nowhere
 	minSize          cli.Size
 	asUsed           cli.AsUsed
 	store            string // where images are pulled to
@@ -42,7 +43,8 @@ keys "kbs://…" and "sealed.…" and credentials "kbs://…". By default that i
 guest's own ` + securemount.DefaultSocket + `, unless this
 service is what listens there.`,
 		Example: `  trusted-guest serve
-  trusted-guest serve --socket /run/trusted-guest.sock --min-size 8GiB --json`,
+  trusted-guest serve --socket /run/trusted-guest.sock --min-size 8GiB --json
+  trusted-guest serve --metrics 127.0.0.1:9464`,
 		Args: cli.None,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("upstream") && f.socket != securemount.DefaultSocket {
@@ -50,6 +52,9 @@ service is what listens there.`,
 			}
 			if f.upstream == f.socket {
 				return cli.UsageErrorf(c, "--upstream %s: that is this service's own socket", f.upstream)
+			}
+			if err := checkMetricsAddress(f.metrics); err != nil {
+				return cli.UsageError(err, c)
 			}
 			f.policy.MinDevice, f.policy.MaxDevice = uint64(f.least), uint64(f.most)
 			if err := f.policy.Check(); err != nil {
@@ -66,6 +71,7 @@ service is what listens there.`,
 	flags.Var(&f.minSize, "min-size", "answer a mount when the filesystem has SIZE, or its full size if that is less (default 4 GiB if that is the full size, or with --grow full)")
 	flags.Lookup("min-size").DefValue = "" // as the text says
 	flags.Var(&f.asUsed, "grow", "full: every store at once; as-used: one of more than 4 GiB only as it fills, so that little of a sparse device is used")
+	flags.StringVar(&f.metrics, "metrics", "", "show Prometheus metrics at `ADDRESS`: IP:PORT, PORT of 127.0.0.1, or /PATH of a Unix socket")
 	addPolicyFlags(c, &f)
 	return c
 }
@@ -80,9 +86,17 @@ func (a *app) runServe(c *cobra.Command, f serveFlags) error {
 	if err := checkStoreDir(c, f.store, log); err != nil {
 		return err
 	}
-	server := securemount.New(securemount.Options{
+	opts := securemount.Options{
 		Logger: log, MinSize: uint64(f.minSize), Upstream: f.upstream, Version: cli.Version(), GrowFull: !bool(f.asUsed), Policy: f.policy,
-	})
+	}
+	if f.metrics != "" {
+		end, err := showMetrics(ctx, f.metrics, log, &opts, &images)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	server := securemount.New(opts)
 	defer server.Close()
 	l, err := securemount.Listen(ctx, f.socket)
 	if err != nil {

@@ -18,7 +18,8 @@ func (a *app) close() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "close NAME|DIR",
 		Short: "Unmount, remove the mappings and forget the key",
-		Long: `Unmount the store, remove its mappings and with them the key in the kernel.
+		Long: `Unmount the store, remove its mappings and with them the key in the kernel. What is
+in swap comes back to memory before.
 Also closes what cryptsetup opened, and what a killed process left.
 
 When there is no such store, or nothing is mounted at DIR, the exit status is 1, and
@@ -59,7 +60,9 @@ func surelyClosed(ctx context.Context, nameOrDir string, err error) bool {
 		return true
 	}
 	list, err := storage.List(ctx)
-	return err == nil && !slices.ContainsFunc(list, func(s storage.Status) bool { return s.State != storage.StateMounted })
+	return err == nil && !slices.ContainsFunc(list, func(s storage.Status) bool {
+		return s.State != storage.StateMounted && s.State != storage.StateSwap
+	})
 }
 
 // completeStores offers the names of what is live; the shell adds directories.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/trusted-store/trusted-store/internal/cli"
@@ -13,6 +15,7 @@ func (a *app) create() *cobra.Command {
 		force  bool
 		common storeFlags
 		tags   tagFlags
+		swap   swapFlags
 	)
 	c := &cobra.Command{
 		Use:   "create DEVICE",
@@ -31,17 +34,32 @@ grows to the whole device in the background; --wait waits for that.
 
 With --tags memory the tags of all blocks are in this guest's memory instead of on
 the device: then an old block that the host puts back cannot be read (freshness).
-They take 32 bytes for each 4096 that the filesystem has, which grows as it fills.`,
+They take 32 bytes for each 4096 that the filesystem has, which grows as it fills.
+
+With --swap there is no filesystem: the kernel swaps to the store, until it is closed.
+Where the host changed a page, the kernel kills the process that needs it; an old page
+that it puts back is not noticed.
+
+With --cipher aegis128 reading and writing are some times as fast where the processor
+is the limit. The key has 128 bits instead of 256, every write has a random nonce, so
+that blocks written again with equal contents look different, and the kernel needs
+CONFIG_CRYPTO_AEGIS128. open wants the same --cipher.`,
 		Example: `  trusted-store create /dev/trusted_store
   trusted-store create /dev/trusted_store --tags memory --tag-memory 128MiB
   trusted-store create 8:16 --key file:/run/keys/volume --mount /var/lib/images
-  trusted-store create /dev/trusted_store --wait=8GiB`,
+  trusted-store create /dev/trusted_store --wait=8GiB
+  trusted-store create /dev/trusted_store --cipher aegis128
+  trusted-store create /dev/vdc --swap --swap-priority 10 --name swap`,
 		Args: cli.Needs("DEVICE"),
+		PreRunE: func(c *cobra.Command, _ []string) error {
+			return cli.UsageError(errors.Join(tags.apply(&opts), swap.apply(c, &opts)), c)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
+			opts.Cipher = common.cipher
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
-			if err := tags.apply(&opts); err != nil {
-				return cli.UsageError(err, c)
+			if err := common.check(c); err != nil {
+				return err
 			}
 			if err := a.showTagBudget(args[0], opts); err != nil {
 				return err
@@ -69,10 +87,11 @@ They take 32 bytes for each 4096 that the filesystem has, which grows as it fill
 	}
 	common.add(c)
 	tags.add(c)
+	swap.add(c)
 	flags := c.Flags()
 	flags.BoolVar(&force, "force", false, "overwrite a device that holds a known signature")
 	flags.Uint64Var(&opts.Filesystem.BytesPerInode, "bytes-per-inode", 0, "one inode for each `BYTES` of the filesystem (default 16384 up to 64 GiB, 65536 up to 1 TiB, then 1048576)")
 	flags.IntVar(&opts.Filesystem.InodeSize, "inode-size", 0, "`BYTES` of an inode, 256 or 128 (default 256)")
-	flags.StringVar(&opts.Filesystem.Label, "label", "", "filesystem `LABEL`, up to 16 bytes")
+	flags.StringVar(&opts.Filesystem.Label, "label", "", "`LABEL` of the filesystem, up to 16 bytes, or of the swap area, up to 15")
 	return c
 }

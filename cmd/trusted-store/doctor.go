@@ -45,7 +45,7 @@ func (a *app) writeDiagnosis(d *storage.Diagnosis) error {
 		if c.Advice == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(a.out, "         %s\n", c.Advice); err != nil {
+		if _, err := fmt.Fprintf(a.out, "         %s\n", cli.InCommand(c.Advice)); err != nil {
 			return err
 		}
 	}

@@ -44,9 +44,9 @@ Exit status 3 says that open would reject it, for no header, too.`,
 			return err
 		},
 	}
-	c.Flags().Var(&rule, "integrity", "what is accepted: any, hmac-sha256 or none")
+	c.Flags().Var(&rule, "integrity", "what is accepted: any, hmac-sha256, aead (of aegis128) or none")
 	c.Flags().BoolVar(&opts.HeaderOnly, "header-only", false, "leave the integrity superblock out")
-	complete(c, "integrity", "any", storage.HMACSHA256.String(), storage.NoIntegrity.String())
+	complete(c, "integrity", "any", storage.HMACSHA256.String(), cryptsetup.AEAD.String(), storage.NoIntegrity.String())
 	return c
 }
 

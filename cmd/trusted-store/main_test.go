@@ -31,12 +31,13 @@ const (
 var update = flag.Bool("update", false, "write what the scripts compare with anew")
 
 // Scripts and tests run this program as trusted-store, with its real main but that
-// what it prints as JSON is held against its schema, and as user-trusted-store, which
-// is the same without root's privileges.
+// what it prints as JSON is held against its schema, as user-trusted-store, which is
+// the same without root's privileges, and as systemd's generator.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"trusted-store":      mainWhenAllowed,
 		"user-trusted-store": mainOfUser,
+		generatorName:        func() { os.Exit(cli.Main("trusted-store", asNamed(generatorName))) },
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +39,36 @@ func TestKernelWithoutAFeature(t *testing.T) {
 		})
 	}
 	runs(t, exitDone, create...)
+	runs(t, exitDone, "close", "one")
+}
+
+// Without the cipher that only some stores have the others work. It is missed before
+// anything is touched.
+func TestKernelWithoutAEGIS128(t *testing.T) {
+	kernel(t)
+	if storagetest.Bed() != "uml" {
+		t.Skip("takes a module out of the kernel: as above")
+	}
+	disk := newDisk(t)
+	before, err := os.ReadFile(disk)
+	require.NoError(t, err)
+	dir := filepath.Join(t.TempDir(), "made")
+	t.Run("aegis128", func(t *testing.T) {
+		takeOut(t, "aegis128")
+		found := runs(t, exitDone, "doctor").stdout.String()
+		require.Regexp(t, `(?m)^warning +cipher capi:aegis128-random: .*\(CONFIG_CRYPTO_AEGIS128, module aegis128\).*\n +only stores with --cipher aegis128 need it: load the module`, found)
+		p := runs(t, exitNotSupported, "create", disk, "--cipher", "aegis128", "--force", "--mount", dir)
+		require.Equal(t, "trusted-store: create: "+disk+": not supported by this kernel: cipher capi:aegis128-random is missing "+
+			"(CONFIG_CRYPTO_AEGIS128, module aegis128): no such file or directory\nhint: load the module, or use a kernel that has it\n", p.stderr.String())
+		now, err := os.ReadFile(disk)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(before, now), "the device was touched")
+		require.Empty(t, liveStores(t))
+		require.NoDirExists(t, dir)
+		runs(t, exitDone, "create", disk, "--name", "one", "--mount", dir)
+		runs(t, exitDone, "close", "one")
+	})
+	runs(t, exitDone, "create", disk, "--cipher", "aegis128", "--name", "one", "--mount", dir)
 	runs(t, exitDone, "close", "one")
 }
 

@@ -37,8 +37,9 @@ func (a *app) root() *cobra.Command {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log each step with its time")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings")
 	cli.AddGroup(root, "A store, from its device to its end", a.create(), a.open(), a.status(), a.grow(), a.resize(), a.verify(), a.close())
-	cli.AddGroup(root, "What a device holds", a.inspect(), a.keys())
+	cli.AddGroup(root, "What a device holds", a.inspect(), a.keys(), a.authenticate(), a.recoverHeader())
 	cli.AddGroup(root, "What this machine can do", a.doctor())
+	cli.AddGroup(root, "Scratch stores at boot", a.units(), a.boot())
 	cli.AddGroup(root, "On the host", a.volume())
 	return root
 }

@@ -33,12 +33,29 @@ type (
 		Sectors     uint64          `json:"sectors"`
 		Growth      *storage.Growth `json:"growth"`
 	}
+	headerOutput struct {
+		Device            string `json:"device"`
+		Fingerprint       string `json:"fingerprint"`
+		VolumeFingerprint string `json:"volume_fingerprint"`
+		Epoch             uint64 `json:"epoch,omitempty"`
+	}
 	keyOutput struct {
-		Device      string `json:"device"`
-		Slot        int    `json:"slot"`
-		Added       bool   `json:"added,omitempty"`
-		Removed     bool   `json:"removed,omitempty"`
-		Fingerprint string `json:"fingerprint"`
+		headerOutput
+		Slot    int  `json:"slot"`
+		Added   bool `json:"added,omitempty"`
+		Changed bool `json:"changed,omitempty"`
+		Removed bool `json:"removed,omitempty"`
+	}
+	recoveredOutput struct {
+		headerOutput
+		Recovered bool                 `json:"recovered"`
+		Copy      string               `json:"copy,omitempty"`
+		Keyslots  []cryptsetup.Keyslot `json:"keyslots"`
+	}
+	authenticatedOutput struct {
+		headerOutput
+		Renewed  bool                 `json:"renewed"`
+		Keyslots []cryptsetup.Keyslot `json:"keyslots"`
 	}
 	backingOutput struct {
 		File  string `json:"file"`
@@ -68,9 +85,14 @@ var outputs = reference.Outputs{
 	"status":          {storage.Status{}, []storage.Status{}},
 	"inspect":         {storage.Inspection{}},
 	"doctor":          {storage.Diagnosis{}},
+	"units":           {[]bootStore{}},
+	"boot":            {storage.Status{}},
 	"key list":        {[]cryptsetup.Keyslot{}},
 	"key add":         {keyOutput{}},
+	"key change":      {keyOutput{}},
 	"key remove":      {keyOutput{}},
+	"authenticate":    {authenticatedOutput{}},
+	"recover":         {recoveredOutput{}},
 	"volume create":   {backingOutput{}},
 	"volume attach":   {attachedOutput{}},
 	"volume detach":   {detachedOutput{}},

@@ -103,6 +103,10 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	line("device", "%s", device(s))
 	line("type", "%s", s.Type)
 	line("uuid", "%s", s.UUID)
+	if h := s.Header; h != nil {
+		line("volume", "%s", h.VolumeFingerprint)
+		line("header epoch", "%s", epoch(h.Epoch))
+	}
 	line("cipher", "%s", s.Cipher)
 	line("keysize", "%s", bits(s.KeyBits))
 	line("key location", "%s", s.KeyLocation)
@@ -113,6 +117,7 @@ func writeStatus(w io.Writer, s *storage.Status) {
 	for _, m := range s.Mounts {
 		line("mount", "%s (%s)", m.Dir, m.Options)
 	}
+	line("swap", "%s", swapText(s.Swap))
 	line("filesystem", "%s", filesystem(s.Filesystem))
 	line("growth", "%s", growth(s))
 	if m := s.TagMemory; m != nil {
@@ -129,6 +134,8 @@ func headline(s *storage.Status) string {
 	switch {
 	case s.State == storage.StateMounted:
 		return "mounted at " + s.Mounts[0].Dir
+	case s.State == storage.StateSwap:
+		return "swap, through " + s.Path
 	case s.State == storage.StateMapped:
 		return "mapped to " + s.Path + ", not mounted"
 	}
@@ -144,6 +151,9 @@ func promises(list []storage.Promise) string {
 		} else {
 			not = append(not, string(p))
 		}
+	}
+	if slices.Contains(list, storage.HiddenRewrites) { // nothing that others lack
+		kept = append(kept, string(storage.HiddenRewrites))
 	}
 	if len(kept) == 0 {
 		return "none"

@@ -22,6 +22,9 @@ func writeList(w io.Writer, list []storage.Status) {
 		if len(s.Mounts) > 0 {
 			mount = lastOf(s.Mounts[0].Dir, room)
 		}
+		if s.Swap != nil {
+			mount = "[SWAP]" // as lsblk shows it
+		}
 		if s.Sectors > 0 {
 			size = humanize.IBytes(s.Sectors * 512)
 		}

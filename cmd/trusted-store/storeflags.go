@@ -19,6 +19,7 @@ is shorter is a passphrase: each use takes some tenths of a second and 64 MiB.`
 type storeFlags struct {
 	key, mount, name string
 	integrity        storage.Integrity
+	cipher           storage.Cipher
 	wait             waitFlag
 	asUsed           cli.AsUsed
 }
@@ -29,10 +30,20 @@ func (f *storeFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.mount, "mount", storage.DefaultMountPoint, "mount at this `DIR`, made when missing; none: the mapping alone, no filesystem")
 	flags.StringVar(&f.name, "name", "", "`NAME` of the mapping (default "+storage.NamePrefix+" and 5 random characters)")
 	flags.Var((*integrityFlag)(&f.integrity), "integrity", "hmac-sha256, or none: encryption only")
+	flags.Var((*cipherFlag)(&f.cipher), "cipher", "aes-xts-plain64, or aegis128: faster, with a key of 128 bits and an integrity of its own")
 	f.wait.add(flags)
 	flags.Var(&f.asUsed, "grow", "full: at once; as-used: only as the filesystem fills, so that little of a sparse device is used; always so with tags in memory")
 	complete(c, "grow", "full", "as-used")
+	complete(c, "cipher", storage.AESXTS.String(), storage.AEGIS128.String())
 	complete(c, "integrity", storage.HMACSHA256.String(), storage.NoIntegrity.String())
+}
+
+// check refuses an integrity that was asked for and would not be what is had.
+func (f *storeFlags) check(c *cobra.Command) error {
+	if f.cipher == storage.AEGIS128 && c.Flags().Changed("integrity") && f.integrity == storage.HMACSHA256 {
+		return cli.UsageErrorf(c, "--integrity %v is not that of --cipher %v, which has its own: leave it out", f.integrity, f.cipher)
+	}
+	return nil
 }
 
 func addKey(c *cobra.Command, source *string) {
@@ -60,6 +71,17 @@ func (i *integrityFlag) Type() string   { return "KIND" }
 func (i *integrityFlag) Set(s string) error {
 	v, err := cryptsetup.ParseIntegrity(s)
 	*i = integrityFlag(v)
+	return err
+}
+
+// cipherFlag parses --cipher.
+type cipherFlag storage.Cipher
+
+func (f *cipherFlag) String() string { return storage.Cipher(*f).String() }
+func (f *cipherFlag) Type() string   { return "KIND" }
+func (f *cipherFlag) Set(s string) error {
+	v, err := storage.ParseCipher(s)
+	*f = cipherFlag(v)
 	return err
 }
 

@@ -140,6 +140,13 @@ func TestRequestsTable(t *testing.T) {
 	require.NotContains(t, text, "small files", "the table of another experiment")
 }
 
+func TestCiphersTable(t *testing.T) {
+	r := &results{Runs: []bedInfo{{Run: "uml"}}}
+	require.NotContains(t, r.markdown(), "aegis128")
+	r.Samples = []sample{{"uml", "cipher-write", cheapSide, workSize, 100}, {"uml", "cipher-write", aegisSide, workSize, 310}}
+	require.Contains(t, r.markdown(), "| trusted-store, `--cipher aegis128` | 310 [3.10×] | – ")
+}
+
 // Every side that needs no other program makes a filesystem that takes files, and
 // leaves nothing behind.
 func TestSides(t *testing.T) {

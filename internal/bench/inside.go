@@ -40,6 +40,7 @@ var experiments = map[string]func(context.Context, *inside) error{
 	"requests":   requests,
 	"journals":   journals,
 	"profile":    profile,
+	"ciphers":    ciphers,
 }
 
 func mainInside(ctx context.Context, args []string) (err error) {

@@ -50,6 +50,7 @@ func (r *results) markdown() string {
 		t.requests(r, run.name)
 		t.journals(r, run.name)
 		t.variants(r, run.name)
+		t.ciphers(r, run.name)
 	}
 	return t.String()
 }
@@ -169,8 +170,13 @@ func (t *table) compare(r *results, run string, sides, measures []column) {
 
 // compared is a value with its ratio to ours.
 func (r *results) compared(run, measure, side string) string {
-	value, base := spreadOf(r.of(run, measure, side, 0)), spreadOf(r.of(run, measure, oursSide, 0))
-	if value.n == 0 || side == oursSide {
+	return r.times(run, measure, side, oursSide)
+}
+
+// times is a value with its ratio to another side's.
+func (r *results) times(run, measure, side, other string) string {
+	value, base := spreadOf(r.of(run, measure, side, 0)), spreadOf(r.of(run, measure, other, 0))
+	if value.n == 0 || side == other {
 		return value.String()
 	}
 	return fmt.Sprintf("%v [%s×]", value, figure(value.over(base).median))

@@ -11,11 +11,12 @@ import (
 // ours is the command, from the start of its process to its end.
 type ours struct {
 	programs
-	title string
-	tool  string
-	whole bool   // wait for the full size
-	key   string // file; empty: ephemeral
-	tags  bool   // in memory
+	title  string
+	tool   string
+	whole  bool   // wait for the full size
+	key    string // file; empty: ephemeral
+	tags   bool   // in memory
+	cipher string // empty: the default
 }
 
 func (in *inside) ours() *ours { return &ours{programs: in.programs(), title: oursSide, tool: in.tool} }
@@ -44,6 +45,9 @@ func (o *ours) make(ctx context.Context, d disk, dir string) error {
 	}
 	if o.tags {
 		args = append(args, "--tags", "memory", "--shrink", "--quiet")
+	}
+	if o.cipher != "" {
+		args = append(args, "--cipher", o.cipher)
 	}
 	if o.key != "" {
 		args = append(args, "--key", "file:"+o.key)

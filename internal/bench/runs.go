@@ -31,7 +31,7 @@ const allDisks = "256M,2500M,56G,1T,15T"
 // rate from the one before.
 var runs = []run{
 	{name: "uml", bed: "uml", title: "User-Mode Linux, 1 CPU", memory: "2G", disks: allDisks,
-		experiments: []string{"usable", "full", "memory", "throughput", "random", "journals", "profile"}},
+		experiments: []string{"usable", "full", "memory", "throughput", "random", "journals", "profile", "ciphers"}},
 	{name: "qemu", bed: "qemu", title: "QEMU (emulated), 4 CPUs", cpus: 4, memory: "2G", disks: allDisks,
 		experiments: []string{"usable", "full", "memory", "throughput", "random", "profile"}},
 	{name: "qemu-throttled", bed: "qemu", title: "QEMU, 4 CPUs, disk at half the speed of the encryption", cpus: 4, memory: "2G",

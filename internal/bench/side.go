@@ -29,6 +29,7 @@ const (
 	oursSide         = "trusted-store"
 	keyedSide        = "keyed"
 	taggedSide       = "tags-memory"
+	aegisSide        = "aegis128"
 	librarySide      = "library"
 	floorSide        = "floor"
 	floorProcessSide = "floor-process"

@@ -105,24 +105,11 @@ func Partitions(number dm.Device) ([]Holder, error) {
 }
 
 func swaps(number dm.Device) ([]Holder, error) {
-	text, err := os.ReadFile("/proc/swaps")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	area, err := SwapOn(number)
+	if area == nil || err != nil {
 		return nil, err
 	}
-	var found []Holder
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 || fields[1] != "partition" {
-			continue
-		}
-		if is(unescape(fields[0]), number) {
-			found = append(found, Holder{Swap, fields[0]})
-		}
-	}
-	return found, nil
+	return []Holder{{Swap, area.Name}}, nil
 }
 
 func is(path string, number dm.Device) bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,6 +35,7 @@ var statuses = []struct {
 	{errUsage, ExitUsage},
 	{context.Canceled, ExitInterrupted},
 	{storage.ErrInvalid, ExitUsage},
+	{storage.ErrPermission, ExitUsage},
 	{storage.ErrWrongKey, ExitWrongKey},
 	{storage.ErrIntegrity, ExitIntegrity},
 	{storage.ErrBusy, ExitBusy},
@@ -78,8 +78,11 @@ type usageError struct {
 func (u *usageError) Error() string   { return u.err.Error() }
 func (u *usageError) Unwrap() []error { return []error{errUsage, u.err} }
 
-// UsageError makes err a command line that cannot be carried out.
+// UsageError makes err, unless it is nil, a command line that cannot be carried out.
 func UsageError(err error, c *cobra.Command) error {
+	if err == nil {
+		return nil
+	}
 	return &usageError{err, "see " + c.CommandPath() + " --help"}
 }
 
@@ -161,8 +164,8 @@ func hintOf(err error) string {
 	case errors.As(err, &u):
 		return u.hint
 	case errors.As(err, &e) && e.Hint != "":
-		return e.Hint
-	case errors.Is(err, storage.ErrInvalid) && errors.Is(err, fs.ErrPermission):
+		return InCommand(e.Hint)
+	case errors.Is(err, storage.ErrPermission):
 		return "run it as root"
 	}
 	return ""

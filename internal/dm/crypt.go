@@ -17,6 +17,9 @@ const (
 	AuthencHMACSHA256XTSPlain64 Cipher = iota + 1
 	// XTSPlain64 is AES-256-XTS alone; a 64-byte key.
 	XTSPlain64
+	// AEGIS128Random is AEGIS-128, which authenticates each sector with its number,
+	// under a random nonce that is kept beside the tag; a 16-byte key.
+	AEGIS128Random
 )
 
 // String returns the cipher as the kernel writes it in a table.
@@ -26,6 +29,8 @@ func (c Cipher) String() string {
 		return "capi:authenc(hmac(sha256),xts(aes))-plain64"
 	case XTSPlain64:
 		return "aes-xts-plain64"
+	case AEGIS128Random:
+		return "capi:aegis128-random"
 	}
 	return fmt.Sprintf("invalid-cipher-%d", int(c))
 }
@@ -161,7 +166,7 @@ func parseCrypt(params []byte) (c Crypt, err error) {
 }
 
 func (c *Crypt) parseCipher(name string) {
-	for _, known := range []Cipher{AuthencHMACSHA256XTSPlain64, XTSPlain64} {
+	for _, known := range []Cipher{AuthencHMACSHA256XTSPlain64, XTSPlain64, AEGIS128Random} {
 		if name == known.String() {
 			c.Cipher = known
 			return

@@ -20,11 +20,14 @@ var (
 		JournalSectors: 264, InterleaveSectors: 1, BufferSectors: 128}
 	authenticated = dm.Crypt{Cipher: dm.AuthencHMACSHA256XTSPlain64, KeySize: 96, KeyDescription: "cryptsetup:x-d0",
 		Device: below, SectorSize: 4096, IntegrityTagSize: 32}
+	aegis = dm.Crypt{Cipher: dm.AEGIS128Random, KeySize: 16, KeyDescription: "cryptsetup:x-d0",
+		Device: below, SectorSize: 4096, IntegrityTagSize: 32}
 	plain = dm.Crypt{Cipher: dm.XTSPlain64, KeySize: 64, KeyDescription: "cryptsetup:x-d0", Device: below, Offset: 32768, SectorSize: 4096}
 )
 
 const (
 	cryptText = "capi:authenc(hmac(sha256),xts(aes))-plain64 :96:logon:cryptsetup:x-d0 0 7:3 0 2 integrity:32:aead sector_size:4096"
+	aegisText = "capi:aegis128-random :16:logon:cryptsetup:x-d0 0 7:3 0 2 integrity:32:aead sector_size:4096"
 	plainText = "aes-xts-plain64 :64:logon:cryptsetup:x-d0 0 7:3 32768 1 sector_size:4096"
 )
 
@@ -42,6 +45,7 @@ var spoken = []struct {
 	{"7.2 7.3", separate, "7:3 0 32 D 4 meta_device:7:9 block_size:4096 interleave_sectors:1 buffer_sectors:128"},
 	{"6.1 6.12 7.2 7.3", authenticated, cryptText},
 	{"6.1 6.12 7.2 7.3", plain, plainText},
+	{"6.1 6.12 7.2 7.3", aegis, aegisText},
 	{"6.1 6.12 7.2 7.3", dm.Linear{Device: below, Offset: 32768}, "7:3 32768"},
 }
 

@@ -27,6 +27,8 @@ func TestParams(t *testing.T) {
 			InterleaveSectors: 32768, BufferSectors: 128, JournalWatermark: 50, CommitTime: 10000},
 		"crypt aes-xts-plain64 :64:logon:cryptsetup:x-d0 0 7:3 32768 1 sector_size:4096": dm.Crypt{
 			Cipher: dm.XTSPlain64, KeySize: 64, KeyDescription: "cryptsetup:x-d0", Device: below, Offset: 32768, SectorSize: 4096},
+		"crypt capi:aegis128-random :16:logon:a:b 0 7:3 0 2 integrity:32:aead sector_size:4096": dm.Crypt{
+			Cipher: dm.AEGIS128Random, KeySize: 16, KeyDescription: "a:b", Device: below, SectorSize: 4096, IntegrityTagSize: 32},
 		"crypt aes-xts-plain64 :64:logon:a:b 9 7:3 0": dm.Crypt{
 			Cipher: dm.XTSPlain64, KeySize: 64, KeyDescription: "a:b", IVOffset: 9, Device: below, SectorSize: 512},
 		"crypt capi:authenc(hmac(sha256),xts(aes))-plain64 :96:logon:a:b 0 7:3 0 7 allow_discards same_cpu_crypt submit_from_crypt_cpus no_read_workqueue no_write_workqueue integrity:32:aead sector_size:4096": dm.Crypt{

@@ -107,8 +107,8 @@ func (c *Control) explainLoad(name string, t Table, err error) error {
 		}
 		return fmt.Errorf("%w (see its log): %w", ErrInvalidTable, err)
 	case errors.Is(err, unix.ENOENT):
-		if cipher := t.cipher(); cipher != "" {
-			return fmt.Errorf("%w: cipher %s is missing (modules authenc, hmac, sha256, xts, aes, ecb): %w", ErrNotSupported, cipher, err)
+		if cipher := t.cipher(); cipher != 0 {
+			return fmt.Errorf("%w: cipher %s is missing (%s): %w", ErrNotSupported, cipher, cipher.hint(), err)
 		}
 	case errors.Is(err, unix.ENOKEY):
 		return fmt.Errorf("the loading thread does not possess the logon key: %w", err)
@@ -129,11 +129,19 @@ func (c *Control) missing(t Table) string {
 	return ""
 }
 
-func (t Table) cipher() string {
+func (t Table) cipher() Cipher {
 	for _, l := range t {
 		if crypt, ok := l.Target.(Crypt); ok {
-			return crypt.Cipher.String()
+			return crypt.Cipher
 		}
 	}
-	return ""
+	return 0
+}
+
+// hint says what a kernel must have for a cipher.
+func (c Cipher) hint() string {
+	if c == AEGIS128Random {
+		return "CONFIG_CRYPTO_AEGIS128, module aegis128"
+	}
+	return "modules authenc, hmac, sha256, xts, aes, ecb"
 }

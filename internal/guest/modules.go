@@ -27,6 +27,8 @@ var storeModules = []module{
 	{name: "overlay"}, {name: "ext4"},
 	{name: "ecb"}, {name: "cbc"}, {name: "xts"}, {name: "hmac"}, {name: "authenc"},
 	{name: "sha256_generic", optional: true},
+	{name: "aegis128"},
+	{name: "algif_aead"}, // cryptsetup formats with aegis128 only after it asked the kernel this way
 	{name: "dm-mod"}, {name: "dm-bufio"}, {name: "dm-crypt"}, {name: "dm-integrity"},
 	{name: "loop"},
 	{name: "dm-flakey"}, {name: "dm-delay"}, {name: "dm-log-writes"}, {name: "dm-zero"},

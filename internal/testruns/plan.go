@@ -37,6 +37,8 @@ var notAsked = []string{
 	// Ends of processes, and what a person sees of them.
 	"TestInterruptedCreateAtAnyMoment", "TestInterruptedCreateLeavesNothing", "TestInterruptedPull", "TestInterruptedPullOfTwo", "TestKernelScript",
 	"TestKilledCreateIsCleanedUp", "TestKilledPull", "TestKilledService", "TestKilledWhileOpening", "TestProgressBar",
+	// What changes bytes of a header, and asks the kernel for a store as every test does.
+	"TestKeyIsChanged", "TestLastKeyIsRemovedOnDemand", "TestRecover", "TestVolumeWithoutTokenIsAuthenticated",
 	// Images of containers, from registries and by snapshotters.
 	"TestAgentsTranscript", "TestEncryptedLayers", "TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle",
 	"TestPull", "TestStoreFillsUp", "TestTextOfARegistry", "TestUndecryptableLayers",
@@ -57,7 +59,7 @@ var slowEmulated = []string{
 	"TestCreateUndoesEveryStep", "TestFourCPUsWhileGrowing", "TestFourCPUsWriterDoesNotHoldGrowthUp", "TestGrowthCutOff",
 	"TestGrowthGoesOnAfterFailedClose", "TestGrowthKilled", "TestGrowthStoppedByClose", "TestRandomSuperblocksAndJournals",
 	"TestOneGrower", "TestVerifyWhileInUse", "TestOpenOnALargerDevice", "TestOpenTheirsOnALargerDevice", "TestOddSizes",
-	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse",
+	"TestResizeEndsAfterEveryStep", "TestResizeKilled", "TestResizePowerCut", "TestResizeWhileInUse", "TestSwapUnderPressure",
 }
 
 // onEveryCPU are, in `make test`, the tests on another architecture: of bytes and
@@ -65,7 +67,7 @@ var slowEmulated = []string{
 var onEveryCPU = []string{
 	"EphemeralStore", "TagsInMemory", "KeySizes", "OneVolumeKey", "Replay", "FlippedBit", "MovedBlocks", "SwappedVolume", "OldHeader",
 	"VerifyAll", "VerifyFindsWhatWasChanged", "GrowNotPrepared", "TagsInMemoryGrow", "CryptsetupOpensOurs", "WeOpenCryptsetups",
-	"Lifecycle", "Params", "IntegrityStatus", "FormatAndActivate", "ActivateAuthenticated", "TamperingIsDetected",
+	"Lifecycle", "Params", "IntegrityStatus", "FormatAndActivate", "ActivateAuthenticated", "TamperingIsDetected", "AuthenticatedVolume",
 }
 
 // onEveryKernel are, in `make test`, the tests on another kernel of the same

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -70,7 +71,7 @@ var hints = map[error]string{
 
 // ours are kinds that something below chose already.
 var ours = []error{ErrBlocked, ErrUndecryptable, ErrRejected, ErrNoRoom, ErrNoSuchImage, ErrUnauthorized, ErrRegistry,
-	storage.ErrInvalid, storage.ErrBusy, storage.ErrNotSupported}
+	storage.ErrInvalid, storage.ErrPermission, storage.ErrBusy, storage.ErrNotSupported}
 
 // kinds maps what the packages below return to ours, the first match wins.
 var kinds = []struct{ below, kind error }{
@@ -80,8 +81,7 @@ var kinds = []struct{ below, kind error }{
 	{unix.EBUSY, storage.ErrBusy},
 	{unix.ENODEV, storage.ErrNotSupported},
 	{unix.ENOMEM, storage.ErrNotSupported},
-	{unix.EPERM, storage.ErrInvalid},
-	{unix.EACCES, storage.ErrInvalid},
+	{fs.ErrPermission, storage.ErrPermission},
 	{unix.ENOTDIR, storage.ErrInvalid},
 	{unix.EROFS, storage.ErrUnsuitable},
 }

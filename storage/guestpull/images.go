@@ -92,7 +92,7 @@ func (im *Images) take(ctx context.Context) error {
 // mount point without its store would fill the guest's memory.
 func (im *Images) makeLayout() error {
 	if _, err := os.Stat(im.dir); err != nil {
-		return refuse(storage.ErrInvalid, "make the store first: trusted-store create DEVICE", "store: %w", err)
+		return refuse(storage.ErrInvalid, "make the store first: storage.Create(DEVICE)", "store: %w", err)
 	}
 	for _, name := range []string{layersName, overlayName} {
 		if err := os.Mkdir(filepath.Join(im.dir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

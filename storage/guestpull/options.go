@@ -63,6 +63,10 @@ type Options struct {
 	ParallelLayers int
 	// Logger gets warnings, and what was done at level Debug. Nil: no log.
 	Logger *slog.Logger
+	// Pulled is told of each pull that ended: how long it took, how many bytes of
+	// layers came for it from a registry, as they are there, and the error. Nil: nobody.
+	// It is called from several goroutines at once and must not block.
+	Pulled func(took time.Duration, received uint64, err error)
 }
 
 // PullOptions are what [Images.Pull] may be told.

@@ -85,9 +85,15 @@ func (p *pull) download(ctx context.Context, i int, l *layer, t *turn) (*unpacke
 		return nil, err
 	}
 	defer body.Close()
+	var told int64
+	came := func(done int64) {
+		p.received.Add(uint64(done - told))
+		told = done
+		p.report(i, LayerPulling, done)
+	}
 	made, err := p.unpack(ctx, &unpacking{
 		compressed: &compressed{body: body, stop: stop, is: d, hash: d.Digest.Algorithm().Digester(), pace: &l.pace,
-			progress: func(done int64) { p.report(i, LayerPulling, done) }},
+			progress: came},
 		key: key, diffID: p.manifest.diffIDs[i], dir: dir, lowest: i == 0,
 		below: func() (belowLayers, error) {
 			t.give()

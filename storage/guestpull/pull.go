@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -41,10 +43,15 @@ type Layer struct {
 // ends, nothing of the pull is left on the store; only when it is the mount that
 // fails does the image stay.
 func (im *Images) Pull(ctx context.Context, name string, opts PullOptions) (*Image, error) {
+	began := time.Now()
 	opts.setDefaults()
 	p := &pull{im: im, name: name, opts: opts}
 	image, err := p.run(ctx)
-	return image, failure("pull", name, p.step, p.interrupted(ctx, err))
+	err = failure("pull", name, p.step, p.interrupted(ctx, err))
+	if im.opts.Pulled != nil {
+		im.opts.Pulled(time.Since(began), p.received.Load(), err)
+	}
+	return image, err
 }
 
 // pull is a Pull under way.
@@ -61,6 +68,8 @@ type pull struct {
 	ready    []chan struct{} // closed when a layer and all below it are whole
 	dirs     []int           // of the layers; valid once ready
 	store    int             // the directory of the layers, open
+
+	received atomic.Uint64 // bytes of layers
 
 	mu     sync.Mutex
 	claims map[digest.Digest]*layer

@@ -14,7 +14,7 @@ import (
 // used: what counts is its full size.
 func (im *Images) room(ctx context.Context) (room uint64, hint string, err error) {
 	if im.opts.MaxBytes != 0 {
-		return im.opts.MaxBytes, "allow it more, with --max-bytes or Options.MaxBytes", nil
+		return im.opts.MaxBytes, "allow it more, with Options.MaxBytes", nil
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(im.dir, &st); err != nil {

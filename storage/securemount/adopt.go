@@ -10,12 +10,14 @@ import (
 // Adopt looks at the stores that are live, those of an earlier Server among them.
 // What has not its full size grows on, and what bears the mark of a process that died
 // while it made, opened or closed a store is taken away; both happen in the background,
-// until Close. Adopt itself asks the kernel only, and no device.
+// until Close. From then on blocks that cannot be authenticated are told, of any store.
+// Adopt itself asks the kernel only, and no device.
 func (s *Server) Adopt(ctx context.Context) error {
 	list, err := storage.List(ctx)
 	if err != nil {
 		return err
 	}
+	s.sweeps.Go(s.watchIntegrity)
 	for i := range list {
 		live := &list[i]
 		switch {

@@ -100,6 +100,12 @@ func (m *mounting) differences(live *storage.Status) (differ []string) {
 	if none := live.Integrity == "none"; none != (m.r.Integrity == storage.NoIntegrity) {
 		add("its integrity is %s", live.Integrity)
 	}
+	if live.State == storage.StateSwap {
+		add("the kernel swaps to it")
+	}
+	if aegis := live.Integrity == "aead"; aegis != (m.r.Cipher == storage.AEGIS128) {
+		add("its cipher is %s", live.Cipher)
+	}
 	if m.r.MapperName != "" && m.r.MapperName != live.Name {
 		add("its name is not %s", m.r.MapperName)
 	}

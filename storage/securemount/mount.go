@@ -94,6 +94,9 @@ func (m *mounting) make(ctx context.Context) (*storage.Store, error) {
 		}
 	}
 	store, err := m.createOrOpen(ctx, dir)
+	if m.opts.SetUp != nil {
+		m.opts.SetUp(m.r.Source == SourceEmpty, time.Since(began), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func (m *mounting) make(ctx context.Context) (*storage.Store, error) {
 		m.setLink(store.Name(), m.r.MountPoint)
 	}
 	m.log.Info("store is usable", "store", store.Name(), "device", m.device, "mount_point", m.r.MountPoint,
-		"formatted", m.r.Source == SourceEmpty, "integrity", m.r.Integrity.String(), "key", m.r.Key.String(),
+		"formatted", m.r.Source == SourceEmpty, "integrity", m.r.Integrity.String(), "cipher", m.r.Cipher.String(), "key", m.r.Key.String(),
 		"took", time.Since(began))
 	return store, nil
 }
@@ -114,13 +117,13 @@ func (m *mounting) createOrOpen(ctx context.Context, dir string) (*storage.Store
 	if m.r.Source == SourceEmpty {
 		return storage.Create(ctx, m.device, storage.CreateOptions{
 			Key: m.key, Name: m.r.MapperName, MountPoint: dir, MountFlags: m.r.MountFlags,
-			Integrity: m.r.Integrity, Overwrite: storage.OverwriteAnything, Filesystem: m.r.Filesystem,
+			Integrity: m.r.Integrity, Cipher: m.r.Cipher, Overwrite: storage.OverwriteAnything, Filesystem: m.r.Filesystem,
 			Grow: storage.GrowLater, Logger: m.log,
 		})
 	}
 	return storage.Open(ctx, m.device, m.key, storage.OpenOptions{
 		Name: m.r.MapperName, MountPoint: dir, MountFlags: m.r.MountFlags,
-		Integrity: m.r.Integrity, Grow: storage.GrowLater, Logger: m.log,
+		Integrity: m.r.Integrity, Cipher: m.r.Cipher, Grow: storage.GrowLater, Logger: m.log,
 	})
 }
 

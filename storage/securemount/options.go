@@ -86,6 +86,10 @@ func (p *parser) encryption(r *Request) {
 	choose(p, "encryptionType", none, map[string]struct{}{"luks2": none})
 	choose(p, "encryptType", none, map[string]struct{}{"LUKS": none, "luks": none, "LUKS2": none, "luks2": none})
 	r.Integrity = choose(p, "dataIntegrity", storage.HMACSHA256, map[string]storage.Integrity{"true": storage.HMACSHA256, "false": storage.NoIntegrity})
+	r.Cipher = choose(p, "cipher", storage.AESXTS, map[string]storage.Cipher{storage.AESXTS.String(): storage.AESXTS, storage.AEGIS128.String(): storage.AEGIS128})
+	if r.Cipher == storage.AEGIS128 && r.Integrity == storage.NoIntegrity {
+		p.problem("dataIntegrity \"false\": the cipher %v cannot be without integrity", r.Cipher)
+	}
 	for _, name := range []string{"encryptKey", "key"} {
 		text, given := p.take(name)
 		if !given {

@@ -29,10 +29,13 @@ func TestSameRequestAgain(t *testing.T) {
 	s := serve(t, Options{})
 	disk, other, dir := storagetest.Disk(t, small), storagetest.Disk(t, small), newDir(t)
 	mine, others := writeKey(t, longKey), writeKey(t, longKey+"!")
-	for _, c := range []struct{ integrity, key string }{{"true", "-"}, {"false", "-"}, {"true", mine}, {"false", mine}} {
-		t.Run(c.integrity+","+c.key[:1], func(t *testing.T) {
+	const xts, aegis = "aes-xts-plain64", "aegis128"
+	for _, c := range []struct{ integrity, key, cipher string }{
+		{"true", "-", xts}, {"false", "-", xts}, {"true", mine, xts}, {"false", mine, xts}, {"true", "-", aegis}, {"true", mine, aegis},
+	} {
+		t.Run(c.integrity+","+c.key[:1]+","+c.cipher, func(t *testing.T) {
 			req := func(options ...string) *cdh.SecureMountRequest {
-				return request(t, disk, dir, append([]string{"dataIntegrity", c.integrity, "key", c.key}, options...)...)
+				return request(t, disk, dir, append([]string{"dataIntegrity", c.integrity, "key", c.key, "cipher", c.cipher}, options...)...)
 			}
 			first := s.do(t, req())
 			writeFile(t, filepath.Join(dir, "f"), "kept")
@@ -52,7 +55,10 @@ func TestSameRequestAgain(t *testing.T) {
 				s.refused(t, req, codes.AlreadyExists, text)
 			}
 			swapped := map[string]string{"true": "false", "false": "true"}[c.integrity]
-			differ(req("dataIntegrity", swapped), "its integrity is ")
+			differ(req("dataIntegrity", swapped, "cipher", xts), "its integrity is ")
+			if c.integrity == "true" {
+				differ(req("cipher", map[string]string{xts: aegis, aegis: xts}[c.cipher]), "its cipher is a")
+			}
 			differ(req("mapperName", "another"), "its name is not another")
 			differ(req("targetType", "device"), "it is mounted at "+dir)
 			differ(req("key", others), "its key is another one")

@@ -41,6 +41,7 @@ type Request struct {
 	Target     Target
 	Key        KeySource // the zero value: a random key
 	Integrity  storage.Integrity
+	Cipher     storage.Cipher
 	Filesystem storage.FilesystemOptions
 	MapperName string // empty: the service chooses
 	MountFlags storage.MountFlags

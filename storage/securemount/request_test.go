@@ -66,6 +66,8 @@ func TestOptions(t *testing.T) {
 		{with("devicePath", "/dev/vdb"), ""}, // deviceId wins
 		{with("dataIntegrity", "-"), ""},
 		{with("filesystemType", ""), ""},
+		{with("cipher", "aegis128"), ""},
+		{with("cipher", "aes-xts-plain64", "dataIntegrity", "false"), ""},
 		{with("sourceType", "-", "encryptionType", "-", "encryptType", "LUKS2"), ""},
 		{with("encryptionType", "-", "targetType", "-", "filesystemType", "-", "mkfsOpts", "-"), ""},
 		{with("mapperName", "store-1", "key", "kbs:///default/key/1", "targetType", "device"), ""},
@@ -89,6 +91,8 @@ func TestOptions(t *testing.T) {
 		{with("encryptType", "zfs"), `encryptType "zfs": expected`},
 		{with("dataIntegrity", "True"), `dataIntegrity "True": expected "false" or "true"`},
 		{with("dataIntegrity", ""), `dataIntegrity "": expected "false" or "true"`},
+		{with("cipher", "aegis128-random"), `cipher "aegis128-random": expected "aegis128" or "aes-xts-plain64"`},
+		{with("cipher", "aegis128", "dataIntegrity", "false"), `dataIntegrity "false": the cipher aegis128 cannot be without integrity`},
 		{with("key", "hunter2"), `key: expected file://PATH, kbs://…`},
 		{with("key", "file:///k", "encryptKey", "file:///l"), `key and encryptKey: they differ`},
 		{with("mapperName", "a/b"), `mapperName "a/b": expected`},

@@ -5,9 +5,11 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/containerd/ttrpc"
 
+	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/protocol/cdh"
 	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 )
@@ -37,6 +39,12 @@ type Options struct {
 	Upstream string
 	// Policy limits what requests may ask for.
 	Policy Policy
+	// SetUp is told of each store that was formatted or opened, or was to be: how
+	// long that took, without waiting for its size, and the error. Nil: nobody. It is
+	// called from several goroutines at once and must not block.
+	SetUp func(formatted bool, took time.Duration, err error)
+	// IntegrityError is told of blocks that could not be authenticated. Nil: nobody.
+	IntegrityError func(storage.IntegrityEvent)
 	// Version is what Health tells.
 	Version string
 }
@@ -44,14 +52,15 @@ type Options struct {
 // Server makes stores for the agent of a guest and looks after them. It implements
 // both services, and may be used by many callers at once.
 type Server struct {
-	opts     Options
-	log      *slog.Logger
-	locks    locks
-	growers  growers
-	mounting atomic.Int32
-	sweeps   sync.WaitGroup
-	open     context.Context // until Close
-	shut     context.CancelFunc
+	opts      Options
+	log       *slog.Logger
+	locks     locks
+	growers   growers
+	mounting  atomic.Int32
+	integrity integrityEvents
+	sweeps    sync.WaitGroup
+	open      context.Context // until Close
+	shut      context.CancelFunc
 
 	carriedOut carriedOut
 
@@ -86,7 +95,7 @@ func (s *Server) Register(t *ttrpc.Server) {
 	stores.RegisterStoresService(t, s)
 }
 
-// Close stops growing, which takes no longer than one step, and taking away. The
+// Close stops growing, which takes no longer than one step, taking away and watching. The
 // stores stay as they are: another Server adopts them.
 func (s *Server) Close() {
 	s.shut()

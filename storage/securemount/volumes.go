@@ -58,7 +58,7 @@ func volumeRequest(req *stores.OpenVolumeRequest) (Request, error) {
 	} else {
 		options["deviceId"] = req.GetDevice()
 	}
-	for name, value := range map[string]string{"key": req.GetKey(), "mapperName": req.GetName()} {
+	for name, value := range map[string]string{"key": req.GetKey(), "mapperName": req.GetName(), "cipher": req.GetCipher()} {
 		if value != "" {
 			options[name] = value
 		}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/trusted-store/trusted-store/mkfs"
 	"github.com/trusted-store/trusted-store/storage"
 	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 	"github.com/trusted-store/trusted-store/storage/storagetest"
@@ -150,6 +151,7 @@ func TestWatchVolume(t *testing.T) {
 	readUnwritten(t, live)
 	e = next(t, events, stores.VolumeEvent_KIND_INTEGRITY_ERROR)
 	require.Positive(t, e.IntegrityErrors)
+	require.Equal(t, uint64(unwritten/512), e.Unreadable[0].Sector)
 
 	_, err = client.CloseVolume(t.Context(), &stores.CloseVolumeRequest{Store: dir})
 	require.NoError(t, err)
@@ -162,6 +164,9 @@ func TestWatchVolume(t *testing.T) {
 	require.Equal(t, codes.NotFound, status.Code(err))
 }
 
+// unwritten is where nobody has written.
+const unwritten = 7*gib + 12345*4096
+
 // readUnwritten reads one block that nobody wrote, as one that the host changed.
 func readUnwritten(t *testing.T, live *storage.Status) {
 	t.Helper()
@@ -169,7 +174,7 @@ func readUnwritten(t *testing.T, live *storage.Status) {
 	require.NoError(t, err)
 	defer f.Close()
 	require.NoError(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_RANDOM)) // no others with it
-	_, err = f.ReadAt(make([]byte, 1), 7*gib+12345*4096)
+	_, err = f.ReadAt(make([]byte, 1), unwritten)
 	require.Error(t, err)
 }
 
@@ -177,5 +182,35 @@ func TestChanges(t *testing.T) {
 	there := &storage.Status{DeviceNumber: "1:0", Growth: &storage.Growth{Bytes: 1}}
 	require.Empty(t, changes(there, there))
 	grown := &storage.Status{DeviceNumber: "1:0", Growth: &storage.Growth{Bytes: 2}, IntegrityErrors: storage.IntegrityErrors{AtLeast: 1}}
-	require.Equal(t, []stores.VolumeEvent_Kind{stores.VolumeEvent_KIND_INTEGRITY_ERROR, stores.VolumeEvent_KIND_GROWN}, changes(there, grown))
+	events := changes(there, grown)
+	require.Len(t, events, 1)
+	require.Equal(t, stores.VolumeEvent_KIND_GROWN, events[0].Kind)
+	require.Equal(t, uint64(1), events[0].IntegrityErrors)
+}
+
+func TestIntegrityEvents(t *testing.T) {
+	var l integrityEvents
+	event := func(uuid string, failures int) storage.IntegrityEvent {
+		return storage.IntegrityEvent{UUID: uuid, Failures: failures}
+	}
+	list, told := l.since(0, "a")
+	require.Empty(t, list)
+	l.add(event("a", 1))
+	l.add(event("b", 2))
+	list, now := l.since(told, "a")
+	require.Equal(t, []storage.IntegrityEvent{event("a", 1)}, list)
+	list, _ = l.since(now, "a")
+	require.Empty(t, list, "told once")
+	for i := range 2 * rememberedEvents {
+		l.add(event("a", i))
+	}
+	list, _ = l.since(now, "a")
+	require.Len(t, list, rememberedEvents, "the latest")
+	require.Equal(t, event("a", 2*rememberedEvents-1), list[rememberedEvents-1])
+
+	text := unreadable([]storage.Unreadable{{Sector: 8, Sectors: 16, Holds: mkfs.ContentFile, Inode: 12, Paths: []string{"/a", "/\xff"}, MorePaths: 3}})
+	require.Len(t, text, 1)
+	require.True(t, proto.Equal(&stores.Unreadable{
+		Sector: 8, Sectors: 16, Holds: "file", Inode: 12, Paths: []string{"/a", "/\uFFFD"}, MorePaths: 3,
+	}, text[0]))
 }

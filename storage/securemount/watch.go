@@ -11,7 +11,8 @@ import (
 	"github.com/trusted-store/trusted-store/storage/protocol/stores"
 )
 
-// watchPause is how often a store is looked at: no kernel tells of its changes.
+// watchPause is how often a store is looked at: no kernel tells of its changes, but for
+// blocks that fail.
 const watchPause = time.Second
 
 // WatchVolume is part of the protocol.
@@ -20,6 +21,7 @@ func (s *Server) WatchVolume(ctx context.Context, req *stores.WatchVolumeRequest
 	if err != nil {
 		return statusOf(err)
 	}
+	_, told := s.integrity.since(0, live.UUID)
 	if err := to.Send(event(stores.VolumeEvent_KIND_STATE, live)); err != nil {
 		return err
 	}
@@ -38,8 +40,16 @@ func (s *Server) WatchVolume(ctx context.Context, req *stores.WatchVolumeRequest
 		if err != nil {
 			continue // it may be on its way
 		}
-		for _, kind := range changes(live, now) {
-			if err := to.Send(event(kind, now)); err != nil {
+		events := changes(live, now)
+		var failed []storage.IntegrityEvent
+		failed, told = s.integrity.since(told, now.UUID)
+		for _, f := range failed {
+			e := event(stores.VolumeEvent_KIND_INTEGRITY_ERROR, now)
+			e.Unreadable = unreadable(f.Unreadable)
+			events = append(events, e)
+		}
+		for _, e := range events {
+			if err := to.Send(e); err != nil {
 				ticks.Stop()
 				return err
 			}
@@ -52,18 +62,15 @@ func event(kind stores.VolumeEvent_Kind, live *storage.Status) *stores.VolumeEve
 	return &stores.VolumeEvent{Kind: kind, Store: message(live), IntegrityErrors: uint64(live.IntegrityErrors.AtLeast)}
 }
 
-// changes names what is different now.
-func changes(before, now *storage.Status) (kinds []stores.VolumeEvent_Kind) {
-	if now.IntegrityErrors.AtLeast > before.IntegrityErrors.AtLeast {
-		kinds = append(kinds, stores.VolumeEvent_KIND_INTEGRITY_ERROR)
-	}
+// changes tells what is different now.
+func changes(before, now *storage.Status) (events []*stores.VolumeEvent) {
 	if before.DeviceNumber != "" && (now.DeviceNumber == "" || isGone(now.DeviceNumber)) && !isGone(before.DeviceNumber) {
-		kinds = append(kinds, stores.VolumeEvent_KIND_DEVICE_GONE)
+		events = append(events, event(stores.VolumeEvent_KIND_DEVICE_GONE, now))
 	}
 	if before.Growth != nil && now.Growth != nil && now.Growth.Bytes != before.Growth.Bytes {
-		kinds = append(kinds, stores.VolumeEvent_KIND_GROWN)
+		events = append(events, event(stores.VolumeEvent_KIND_GROWN, now))
 	}
-	return kinds
+	return events
 }
 
 func isGone(device string) bool {

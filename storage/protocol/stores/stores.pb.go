@@ -85,7 +85,7 @@ const (
 	VolumeEvent_KIND_STATE VolumeEvent_Kind = 1
 	// The filesystem has another size.
 	VolumeEvent_KIND_GROWN VolumeEvent_Kind = 2
-	// Blocks could not be authenticated.
+	// Blocks could not be authenticated when they were read: see unreadable.
 	VolumeEvent_KIND_INTEGRITY_ERROR VolumeEvent_Kind = 3
 	// The raw device is there no more. The store is still live, and cannot be used.
 	VolumeEvent_KIND_DEVICE_GONE VolumeEvent_Kind = 4
@@ -166,8 +166,10 @@ type OpenVolumeRequest struct {
 	// after its answer was lost cannot format what was written since. The service
 	// remembers it as long as it runs. Empty: none.
 	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// "aes-xts-plain64" or "aegis128", which cannot be with no_integrity; empty: the first.
+	Cipher        string `protobuf:"bytes,14,opt,name=cipher,proto3" json:"cipher,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenVolumeRequest) Reset() {
@@ -287,6 +289,13 @@ func (x *OpenVolumeRequest) GetNoJournal() bool {
 func (x *OpenVolumeRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *OpenVolumeRequest) GetCipher() string {
+	if x != nil {
+		return x.Cipher
 	}
 	return ""
 }
@@ -467,8 +476,10 @@ type VolumeEvent struct {
 	// How many blocks, at the least, could not be authenticated since the store was
 	// made, as far as is known.
 	IntegrityErrors uint64 `protobuf:"varint,3,opt,name=integrity_errors,json=integrityErrors,proto3" json:"integrity_errors,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of KIND_INTEGRITY_ERROR: the blocks, as far as the kernel names them.
+	Unreadable    []*Unreadable `protobuf:"bytes,4,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VolumeEvent) Reset() {
@@ -522,6 +533,105 @@ func (x *VolumeEvent) GetIntegrityErrors() uint64 {
 	return 0
 }
 
+func (x *VolumeEvent) GetUnreadable() []*Unreadable {
+	if x != nil {
+		return x.Unreadable
+	}
+	return nil
+}
+
+// Unreadable is a run of a store that could not be read. Sectors have 512 bytes.
+type Unreadable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the mapping.
+	Sector  uint64 `protobuf:"varint,1,opt,name=sector,proto3" json:"sector,omitempty"`
+	Sectors uint64 `protobuf:"varint,2,opt,name=sectors,proto3" json:"sectors,omitempty"`
+	// What the filesystem has there: "file", "directory", "inode table", …; empty: not
+	// known.
+	Holds string `protobuf:"bytes,3,opt,name=holds,proto3" json:"holds,omitempty"`
+	// Of the file or directory; 0: none, or not known.
+	Inode uint64 `protobuf:"varint,4,opt,name=inode,proto3" json:"inode,omitempty"`
+	// Its names in the filesystem, at most 16, from its root on; what is no UTF-8 of
+	// them is U+FFFD.
+	Paths []string `protobuf:"bytes,5,rep,name=paths,proto3" json:"paths,omitempty"`
+	// How many names are not in paths.
+	MorePaths     uint64 `protobuf:"varint,6,opt,name=more_paths,json=morePaths,proto3" json:"more_paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unreadable) Reset() {
+	*x = Unreadable{}
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unreadable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unreadable) ProtoMessage() {}
+
+func (x *Unreadable) ProtoReflect() protoreflect.Message {
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unreadable.ProtoReflect.Descriptor instead.
+func (*Unreadable) Descriptor() ([]byte, []int) {
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Unreadable) GetSector() uint64 {
+	if x != nil {
+		return x.Sector
+	}
+	return 0
+}
+
+func (x *Unreadable) GetSectors() uint64 {
+	if x != nil {
+		return x.Sectors
+	}
+	return 0
+}
+
+func (x *Unreadable) GetHolds() string {
+	if x != nil {
+		return x.Holds
+	}
+	return ""
+}
+
+func (x *Unreadable) GetInode() uint64 {
+	if x != nil {
+		return x.Inode
+	}
+	return 0
+}
+
+func (x *Unreadable) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *Unreadable) GetMorePaths() uint64 {
+	if x != nil {
+		return x.MorePaths
+	}
+	return 0
+}
+
 type PullImageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Image string                 `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
@@ -533,7 +643,7 @@ type PullImageRequest struct {
 
 func (x *PullImageRequest) Reset() {
 	*x = PullImageRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[6]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +655,7 @@ func (x *PullImageRequest) String() string {
 func (*PullImageRequest) ProtoMessage() {}
 
 func (x *PullImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[6]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +668,7 @@ func (x *PullImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullImageRequest.ProtoReflect.Descriptor instead.
 func (*PullImageRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{6}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PullImageRequest) GetImage() string {
@@ -592,7 +702,7 @@ type PullEvent struct {
 
 func (x *PullEvent) Reset() {
 	*x = PullEvent{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[7]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +714,7 @@ func (x *PullEvent) String() string {
 func (*PullEvent) ProtoMessage() {}
 
 func (x *PullEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[7]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +727,7 @@ func (x *PullEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullEvent.ProtoReflect.Descriptor instead.
 func (*PullEvent) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{7}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PullEvent) GetLayer() uint32 {
@@ -671,7 +781,7 @@ type UnmountRequest struct {
 
 func (x *UnmountRequest) Reset() {
 	*x = UnmountRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[8]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +793,7 @@ func (x *UnmountRequest) String() string {
 func (*UnmountRequest) ProtoMessage() {}
 
 func (x *UnmountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[8]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +806,7 @@ func (x *UnmountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnmountRequest.ProtoReflect.Descriptor instead.
 func (*UnmountRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{8}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UnmountRequest) GetStore() string {
@@ -714,7 +824,7 @@ type UnmountResponse struct {
 
 func (x *UnmountResponse) Reset() {
 	*x = UnmountResponse{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[9]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +836,7 @@ func (x *UnmountResponse) String() string {
 func (*UnmountResponse) ProtoMessage() {}
 
 func (x *UnmountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[9]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +849,7 @@ func (x *UnmountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnmountResponse.ProtoReflect.Descriptor instead.
 func (*UnmountResponse) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{9}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{10}
 }
 
 type StatusRequest struct {
@@ -751,7 +861,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[10]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +873,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[10]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +886,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{10}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusRequest) GetStore() string {
@@ -795,7 +905,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[11]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +917,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[11]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +930,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{11}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StatusResponse) GetStore() *Store {
@@ -838,7 +948,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[12]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +960,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[12]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +973,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{12}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{13}
 }
 
 type ListResponse struct {
@@ -875,7 +985,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[13]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +997,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[13]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1010,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{13}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListResponse) GetStores() []*Store {
@@ -921,7 +1031,7 @@ type GrowRequest struct {
 
 func (x *GrowRequest) Reset() {
 	*x = GrowRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[14]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1043,7 @@ func (x *GrowRequest) String() string {
 func (*GrowRequest) ProtoMessage() {}
 
 func (x *GrowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[14]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1056,7 @@ func (x *GrowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrowRequest.ProtoReflect.Descriptor instead.
 func (*GrowRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{14}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GrowRequest) GetStore() string {
@@ -972,7 +1082,7 @@ type GrowResponse struct {
 
 func (x *GrowResponse) Reset() {
 	*x = GrowResponse{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[15]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1094,7 @@ func (x *GrowResponse) String() string {
 func (*GrowResponse) ProtoMessage() {}
 
 func (x *GrowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[15]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1107,7 @@ func (x *GrowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrowResponse.ProtoReflect.Descriptor instead.
 func (*GrowResponse) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{15}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GrowResponse) GetStore() *Store {
@@ -1015,7 +1125,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[16]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1027,7 +1137,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[16]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1040,7 +1150,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{16}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{17}
 }
 
 type HealthResponse struct {
@@ -1057,7 +1167,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[17]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1179,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[17]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1192,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{17}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HealthResponse) GetVersion() string {
@@ -1110,7 +1220,7 @@ func (x *HealthResponse) GetGrowing() uint32 {
 type Store struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// "mounted", "mapped" or "incomplete".
+	// "mounted", "mapped", "swap" or "incomplete".
 	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	// How the live tables differ from what they must be.
 	Problems []string `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"`
@@ -1135,7 +1245,7 @@ type Store struct {
 
 func (x *Store) Reset() {
 	*x = Store{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[18]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1257,7 @@ func (x *Store) String() string {
 func (*Store) ProtoMessage() {}
 
 func (x *Store) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[18]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1270,7 @@ func (x *Store) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Store.ProtoReflect.Descriptor instead.
 func (*Store) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{18}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Store) GetName() string {
@@ -1257,7 +1367,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[19]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1379,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[19]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1392,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{19}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Mount) GetDir() string {
@@ -1314,7 +1424,7 @@ type Filesystem struct {
 
 func (x *Filesystem) Reset() {
 	*x = Filesystem{}
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[20]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1436,7 @@ func (x *Filesystem) String() string {
 func (*Filesystem) ProtoMessage() {}
 
 func (x *Filesystem) ProtoReflect() protoreflect.Message {
-	mi := &file_storage_protocol_stores_stores_proto_msgTypes[20]
+	mi := &file_storage_protocol_stores_stores_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1449,7 @@ func (x *Filesystem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filesystem.ProtoReflect.Descriptor instead.
 func (*Filesystem) Descriptor() ([]byte, []int) {
-	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{20}
+	return file_storage_protocol_stores_stores_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Filesystem) GetType() string {
@@ -1381,7 +1491,7 @@ var File_storage_protocol_stores_stores_proto protoreflect.FileDescriptor
 
 const file_storage_protocol_stores_stores_proto_rawDesc = "" +
 	"\n" +
-	"$storage/protocol/stores/stores.proto\x12\x0ftrustedstore.v1\"\xa7\x03\n" +
+	"$storage/protocol/stores/stores.proto\x12\x0ftrustedstore.v1\"\xbf\x03\n" +
 	"\x11OpenVolumeRequest\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x125\n" +
 	"\bcontents\x18\x02 \x01(\x0e2\x19.trustedstore.v1.ContentsR\bcontents\x12\x10\n" +
@@ -1399,18 +1509,22 @@ const file_storage_protocol_stores_stores_proto_rawDesc = "" +
 	"\x05label\x18\v \x01(\tR\x05label\x12\x1d\n" +
 	"\n" +
 	"no_journal\x18\f \x01(\bR\tnoJournal\x12'\n" +
-	"\x0fidempotency_key\x18\r \x01(\tR\x0eidempotencyKey\"B\n" +
+	"\x0fidempotency_key\x18\r \x01(\tR\x0eidempotencyKey\x12\x16\n" +
+	"\x06cipher\x18\x0e \x01(\tR\x06cipher\"B\n" +
 	"\x12OpenVolumeResponse\x12,\n" +
 	"\x05store\x18\x01 \x01(\v2\x16.trustedstore.v1.StoreR\x05store\"*\n" +
 	"\x12CloseVolumeRequest\x12\x14\n" +
 	"\x05store\x18\x01 \x01(\tR\x05store\"\x15\n" +
 	"\x13CloseVolumeResponse\"*\n" +
 	"\x12WatchVolumeRequest\x12\x14\n" +
-	"\x05store\x18\x01 \x01(\tR\x05store\"\x9c\x02\n" +
+	"\x05store\x18\x01 \x01(\tR\x05store\"\xd9\x02\n" +
 	"\vVolumeEvent\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.trustedstore.v1.VolumeEvent.KindR\x04kind\x12,\n" +
 	"\x05store\x18\x02 \x01(\v2\x16.trustedstore.v1.StoreR\x05store\x12)\n" +
-	"\x10integrity_errors\x18\x03 \x01(\x04R\x0fintegrityErrors\"}\n" +
+	"\x10integrity_errors\x18\x03 \x01(\x04R\x0fintegrityErrors\x12;\n" +
+	"\n" +
+	"unreadable\x18\x04 \x03(\v2\x1b.trustedstore.v1.UnreadableR\n" +
+	"unreadable\"}\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1419,7 +1533,16 @@ const file_storage_protocol_stores_stores_proto_rawDesc = "" +
 	"KIND_GROWN\x10\x02\x12\x18\n" +
 	"\x14KIND_INTEGRITY_ERROR\x10\x03\x12\x14\n" +
 	"\x10KIND_DEVICE_GONE\x10\x04\x12\x0f\n" +
-	"\vKIND_CLOSED\x10\x05\"@\n" +
+	"\vKIND_CLOSED\x10\x05\"\x9f\x01\n" +
+	"\n" +
+	"Unreadable\x12\x16\n" +
+	"\x06sector\x18\x01 \x01(\x04R\x06sector\x12\x18\n" +
+	"\asectors\x18\x02 \x01(\x04R\asectors\x12\x14\n" +
+	"\x05holds\x18\x03 \x01(\tR\x05holds\x12\x14\n" +
+	"\x05inode\x18\x04 \x01(\x04R\x05inode\x12\x14\n" +
+	"\x05paths\x18\x05 \x03(\tR\x05paths\x12\x1d\n" +
+	"\n" +
+	"more_paths\x18\x06 \x01(\x04R\tmorePaths\"@\n" +
 	"\x10PullImageRequest\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\x12\x16\n" +
 	"\x06bundle\x18\x02 \x01(\tR\x06bundle\"\x9e\x01\n" +
@@ -1508,7 +1631,7 @@ func file_storage_protocol_stores_stores_proto_rawDescGZIP() []byte {
 }
 
 var file_storage_protocol_stores_stores_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_storage_protocol_stores_stores_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_storage_protocol_stores_stores_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_storage_protocol_stores_stores_proto_goTypes = []any{
 	(Contents)(0),               // 0: trustedstore.v1.Contents
 	(VolumeEvent_Kind)(0),       // 1: trustedstore.v1.VolumeEvent.Kind
@@ -1518,55 +1641,57 @@ var file_storage_protocol_stores_stores_proto_goTypes = []any{
 	(*CloseVolumeResponse)(nil), // 5: trustedstore.v1.CloseVolumeResponse
 	(*WatchVolumeRequest)(nil),  // 6: trustedstore.v1.WatchVolumeRequest
 	(*VolumeEvent)(nil),         // 7: trustedstore.v1.VolumeEvent
-	(*PullImageRequest)(nil),    // 8: trustedstore.v1.PullImageRequest
-	(*PullEvent)(nil),           // 9: trustedstore.v1.PullEvent
-	(*UnmountRequest)(nil),      // 10: trustedstore.v1.UnmountRequest
-	(*UnmountResponse)(nil),     // 11: trustedstore.v1.UnmountResponse
-	(*StatusRequest)(nil),       // 12: trustedstore.v1.StatusRequest
-	(*StatusResponse)(nil),      // 13: trustedstore.v1.StatusResponse
-	(*ListRequest)(nil),         // 14: trustedstore.v1.ListRequest
-	(*ListResponse)(nil),        // 15: trustedstore.v1.ListResponse
-	(*GrowRequest)(nil),         // 16: trustedstore.v1.GrowRequest
-	(*GrowResponse)(nil),        // 17: trustedstore.v1.GrowResponse
-	(*HealthRequest)(nil),       // 18: trustedstore.v1.HealthRequest
-	(*HealthResponse)(nil),      // 19: trustedstore.v1.HealthResponse
-	(*Store)(nil),               // 20: trustedstore.v1.Store
-	(*Mount)(nil),               // 21: trustedstore.v1.Mount
-	(*Filesystem)(nil),          // 22: trustedstore.v1.Filesystem
+	(*Unreadable)(nil),          // 8: trustedstore.v1.Unreadable
+	(*PullImageRequest)(nil),    // 9: trustedstore.v1.PullImageRequest
+	(*PullEvent)(nil),           // 10: trustedstore.v1.PullEvent
+	(*UnmountRequest)(nil),      // 11: trustedstore.v1.UnmountRequest
+	(*UnmountResponse)(nil),     // 12: trustedstore.v1.UnmountResponse
+	(*StatusRequest)(nil),       // 13: trustedstore.v1.StatusRequest
+	(*StatusResponse)(nil),      // 14: trustedstore.v1.StatusResponse
+	(*ListRequest)(nil),         // 15: trustedstore.v1.ListRequest
+	(*ListResponse)(nil),        // 16: trustedstore.v1.ListResponse
+	(*GrowRequest)(nil),         // 17: trustedstore.v1.GrowRequest
+	(*GrowResponse)(nil),        // 18: trustedstore.v1.GrowResponse
+	(*HealthRequest)(nil),       // 19: trustedstore.v1.HealthRequest
+	(*HealthResponse)(nil),      // 20: trustedstore.v1.HealthResponse
+	(*Store)(nil),               // 21: trustedstore.v1.Store
+	(*Mount)(nil),               // 22: trustedstore.v1.Mount
+	(*Filesystem)(nil),          // 23: trustedstore.v1.Filesystem
 }
 var file_storage_protocol_stores_stores_proto_depIdxs = []int32{
 	0,  // 0: trustedstore.v1.OpenVolumeRequest.contents:type_name -> trustedstore.v1.Contents
-	20, // 1: trustedstore.v1.OpenVolumeResponse.store:type_name -> trustedstore.v1.Store
+	21, // 1: trustedstore.v1.OpenVolumeResponse.store:type_name -> trustedstore.v1.Store
 	1,  // 2: trustedstore.v1.VolumeEvent.kind:type_name -> trustedstore.v1.VolumeEvent.Kind
-	20, // 3: trustedstore.v1.VolumeEvent.store:type_name -> trustedstore.v1.Store
-	20, // 4: trustedstore.v1.StatusResponse.store:type_name -> trustedstore.v1.Store
-	20, // 5: trustedstore.v1.ListResponse.stores:type_name -> trustedstore.v1.Store
-	20, // 6: trustedstore.v1.GrowResponse.store:type_name -> trustedstore.v1.Store
-	21, // 7: trustedstore.v1.Store.mounts:type_name -> trustedstore.v1.Mount
-	22, // 8: trustedstore.v1.Store.filesystem:type_name -> trustedstore.v1.Filesystem
-	2,  // 9: trustedstore.v1.Stores.OpenVolume:input_type -> trustedstore.v1.OpenVolumeRequest
-	4,  // 10: trustedstore.v1.Stores.CloseVolume:input_type -> trustedstore.v1.CloseVolumeRequest
-	6,  // 11: trustedstore.v1.Stores.WatchVolume:input_type -> trustedstore.v1.WatchVolumeRequest
-	10, // 12: trustedstore.v1.Stores.Unmount:input_type -> trustedstore.v1.UnmountRequest
-	12, // 13: trustedstore.v1.Stores.Status:input_type -> trustedstore.v1.StatusRequest
-	14, // 14: trustedstore.v1.Stores.List:input_type -> trustedstore.v1.ListRequest
-	16, // 15: trustedstore.v1.Stores.Grow:input_type -> trustedstore.v1.GrowRequest
-	18, // 16: trustedstore.v1.Stores.Health:input_type -> trustedstore.v1.HealthRequest
-	8,  // 17: trustedstore.v1.Images.PullImage:input_type -> trustedstore.v1.PullImageRequest
-	3,  // 18: trustedstore.v1.Stores.OpenVolume:output_type -> trustedstore.v1.OpenVolumeResponse
-	5,  // 19: trustedstore.v1.Stores.CloseVolume:output_type -> trustedstore.v1.CloseVolumeResponse
-	7,  // 20: trustedstore.v1.Stores.WatchVolume:output_type -> trustedstore.v1.VolumeEvent
-	11, // 21: trustedstore.v1.Stores.Unmount:output_type -> trustedstore.v1.UnmountResponse
-	13, // 22: trustedstore.v1.Stores.Status:output_type -> trustedstore.v1.StatusResponse
-	15, // 23: trustedstore.v1.Stores.List:output_type -> trustedstore.v1.ListResponse
-	17, // 24: trustedstore.v1.Stores.Grow:output_type -> trustedstore.v1.GrowResponse
-	19, // 25: trustedstore.v1.Stores.Health:output_type -> trustedstore.v1.HealthResponse
-	9,  // 26: trustedstore.v1.Images.PullImage:output_type -> trustedstore.v1.PullEvent
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	21, // 3: trustedstore.v1.VolumeEvent.store:type_name -> trustedstore.v1.Store
+	8,  // 4: trustedstore.v1.VolumeEvent.unreadable:type_name -> trustedstore.v1.Unreadable
+	21, // 5: trustedstore.v1.StatusResponse.store:type_name -> trustedstore.v1.Store
+	21, // 6: trustedstore.v1.ListResponse.stores:type_name -> trustedstore.v1.Store
+	21, // 7: trustedstore.v1.GrowResponse.store:type_name -> trustedstore.v1.Store
+	22, // 8: trustedstore.v1.Store.mounts:type_name -> trustedstore.v1.Mount
+	23, // 9: trustedstore.v1.Store.filesystem:type_name -> trustedstore.v1.Filesystem
+	2,  // 10: trustedstore.v1.Stores.OpenVolume:input_type -> trustedstore.v1.OpenVolumeRequest
+	4,  // 11: trustedstore.v1.Stores.CloseVolume:input_type -> trustedstore.v1.CloseVolumeRequest
+	6,  // 12: trustedstore.v1.Stores.WatchVolume:input_type -> trustedstore.v1.WatchVolumeRequest
+	11, // 13: trustedstore.v1.Stores.Unmount:input_type -> trustedstore.v1.UnmountRequest
+	13, // 14: trustedstore.v1.Stores.Status:input_type -> trustedstore.v1.StatusRequest
+	15, // 15: trustedstore.v1.Stores.List:input_type -> trustedstore.v1.ListRequest
+	17, // 16: trustedstore.v1.Stores.Grow:input_type -> trustedstore.v1.GrowRequest
+	19, // 17: trustedstore.v1.Stores.Health:input_type -> trustedstore.v1.HealthRequest
+	9,  // 18: trustedstore.v1.Images.PullImage:input_type -> trustedstore.v1.PullImageRequest
+	3,  // 19: trustedstore.v1.Stores.OpenVolume:output_type -> trustedstore.v1.OpenVolumeResponse
+	5,  // 20: trustedstore.v1.Stores.CloseVolume:output_type -> trustedstore.v1.CloseVolumeResponse
+	7,  // 21: trustedstore.v1.Stores.WatchVolume:output_type -> trustedstore.v1.VolumeEvent
+	12, // 22: trustedstore.v1.Stores.Unmount:output_type -> trustedstore.v1.UnmountResponse
+	14, // 23: trustedstore.v1.Stores.Status:output_type -> trustedstore.v1.StatusResponse
+	16, // 24: trustedstore.v1.Stores.List:output_type -> trustedstore.v1.ListResponse
+	18, // 25: trustedstore.v1.Stores.Grow:output_type -> trustedstore.v1.GrowResponse
+	20, // 26: trustedstore.v1.Stores.Health:output_type -> trustedstore.v1.HealthResponse
+	10, // 27: trustedstore.v1.Images.PullImage:output_type -> trustedstore.v1.PullEvent
+	19, // [19:28] is the sub-list for method output_type
+	10, // [10:19] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_storage_protocol_stores_stores_proto_init() }
@@ -1580,7 +1705,7 @@ func file_storage_protocol_stores_stores_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_storage_protocol_stores_stores_proto_rawDesc), len(file_storage_protocol_stores_stores_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -39,7 +39,7 @@ func run() error {
 		volume  = flag.String("volume-key-sha256", "", "what its volume key hashes to, in hex")
 		keep    = flag.Int("keep", 0, "bytes of key-slot areas to keep")
 		tail    = flag.Int("tail", 0, "bytes behind the two copies")
-		ours    = flag.String("ours", "", "write the header here and now: slots like 'random,passphrase'")
+		ours    = flag.String("ours", "", "write the header here and now: slots like 'random,passphrase', then 'authenticated'")
 	)
 	flag.Parse()
 	v := &vector.Vector{Name: *name, About: *about, Rules: strings.Fields(*rules), Integrity: *integ,
@@ -112,6 +112,9 @@ func writeOurs(image []byte, v *vector.Vector, slots []string) error {
 		case "passphrase":
 			v.Key, v.Slot = []byte("correct horse"), i
 			_, err = h.AddKeyslot(v.Key, key, cryptsetup.Argon2id{Time: 1, MemoryKiB: 64, Threads: 1})
+		}
+		if kind == "authenticated" {
+			err = h.Authenticate(key, 0)
 		}
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func run(root string, check bool) error {
 	}
 	files := map[string][]byte{}
 	for _, m := range slices.Concat(binaryMutations(), copyMutations(), jsonMutations(), missingMutations(),
-		keyslotMutations(), sizeOnlyMutations(), kdfMutations(), segmentMutations(), otherMutations(), lengthMutations()) {
+		keyslotMutations(), sizeOnlyMutations(), aegisMutations(), kdfMutations(), segmentMutations(), tokenMutations(), otherMutations(), lengthMutations()) {
 		v, err := m.apply(good)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
