@@ -18,7 +18,7 @@ export GOEXPERIMENT = runtimesecret
 STATIC     = CGO_ENABLED=0 $(GO)
 
 # Debian packages of the test beds and of the programs that tests compare with.
-PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio groff-base protobuf-compiler
+PACKAGES   = qemu-system-x86 qemu-system-arm qemu-system-misc cryptsetup-bin dmsetup e2fsprogs busybox-static fio fuse3 groff-base protobuf-compiler
 
 # Debian packages of the programs that the demo shows a store with, and its kernel.
 DEMO_PACKAGES = cryptsetup-bin dmsetup procps util-linux mount
@@ -30,7 +30,7 @@ DEMO_SIZE  ?= 2.15GB
 # Programs that docs/guest-pull.md uses, for its tests: each in a module of its own,
 # not in go.mod.
 HOWTO      = $(CURDIR)/bin/howto
-HOWTO_GO   = github.com/containerd/nydus-snapshotter/cmd/containerd-nydus-grpc@v0.13.11 github.com/mikefarah/yq/v4@v4.44.3
+HOWTO_GO   = github.com/containerd/nydus-snapshotter/cmd/containerd-nydus-grpc@v0.13.11 github.com/containerd/nydus-snapshotter/cmd/nydus-overlayfs@v0.13.11 github.com/mikefarah/yq/v4@v4.44.3
 
 # Packages with tests that need a kernel, and those with tests that need several
 # CPUs: found by what the tests call and how they are named, so that a new one
@@ -47,7 +47,7 @@ help: ## list the targets
 check-go:
 	@.ci/check-go $(GO)
 
-setup: check-go ## install what the tests need and is missing (Debian packages, kernels, nydus-snapshotter, yq)
+setup: check-go ## install what the tests need and is missing (Debian packages, kernels, containerd, nydus-snapshotter, yq)
 	@.ci/install $(PACKAGES)
 	@$(GUEST) setup
 	@for m in $(HOWTO_GO); do \

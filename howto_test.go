@@ -82,6 +82,7 @@ func strictTOML(t *testing.T, text string, into any) {
 // its own types are internal, or of another major version each.
 type criRuntimes struct {
 	Runtimes map[string]struct {
+		Type        string `toml:"runtime_type"`
 		Snapshotter string `toml:"snapshotter"`
 	} `toml:"runtimes"`
 }
@@ -197,6 +198,28 @@ func TestHowToDaemonSet(t *testing.T) {
 	var set appsv1.DaemonSet
 	require.NoError(t, yaml.UnmarshalStrict(docs[1], &set, yaml.DisallowUnknownFields))
 	require.True(t, strings.HasSuffix(set.Spec.Template.Spec.Containers[0].Image, "/nydus-snapshotter:v0.13.11"))
+}
+
+// The script of the DaemonSet leaves the how-to's lines for containerd as they are.
+func TestHowToDaemonSetLeavesContainerd(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(snapshotterSource(t), "misc/snapshotter/snapshotter.sh"))
+	require.NoError(t, err)
+	functions, called := strings.CutSuffix(strings.TrimSpace(string(script)), `main "$@"`)
+	require.True(t, called)
+	for _, name := range []string{"containerd 1.7", "containerd 2"} {
+		file := filepath.Join(t.TempDir(), "config.toml")
+		lines := blockNamed(t, guestPullPage, name)
+		require.NoError(t, os.WriteFile(file, []byte(lines), 0o644))
+		cmd := exec.Command("bash", "-c", functions+"\nCONTAINER_RUNTIME_CONFIG=$0 ENABLE_RUNTIME_SPECIFIC_SNAPSHOTTER=true\nconfigure_snapshotter", file)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		changed, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var before, after map[string]any
+		require.NoError(t, toml.Unmarshal([]byte(lines), &before))
+		require.NoError(t, toml.Unmarshal(changed, &after))
+		require.Equal(t, before, after)
+	}
 }
 
 // snapshotterSource is where the module is that make setup built.

@@ -48,7 +48,9 @@ That of 6.1 and 6.12 dies on processors with AMX as it is, so setup compiles a
 small library for it (xstate/ptrace.c).
 
 cryptsetup-newest, in the PATH of every amd64 guest, is the newest cryptsetup that
-Debian has; cryptsetup is the host's.
+Debian has; cryptsetup is the host's. containerd-1.7 and containerd-2, in the PATH
+of guests of the uml bed, are the newest of their series; they use the host's C
+library, 2.34 or later.
 
 # Files
 
@@ -93,8 +95,8 @@ The command gets the caller's environment, with these changed:
 	                     directory of the kernel's modules, in the uml bed only
 	DM_DISABLE_UDEV      1, since there is no udev
 	TMPDIR               /tmp
-	PATH                 with the directories for administration, and with that of
-	                     cryptsetup-newest
+	PATH                 with the directories for administration, and with those of
+	                     cryptsetup-newest, containerd-1.7 and containerd-2
 	HOME                 /root, if the caller has none
 
 Every flag has a variable that sets it for a whole run: GUEST_BED, GUEST_CPUS,

@@ -107,7 +107,10 @@ func newStart(o *options) (*start, error) {
 	}
 	s := &start{Args: append([]string{path}, args[1:]...), Dir: dir, TTY: o.interactive}
 	s.Keep = keptPaths(o, dir, os.Getenv)
-	s.Show = append(shownPaths(o, path, dir, s.Keep), unpackedDir(o.cache, newCryptsetup))
+	s.Show = shownPaths(o, path, dir, s.Keep)
+	for _, name := range offered() {
+		s.Show = append(s.Show, unpackedDir(o.cache, name))
+	}
 	return s, nil
 }
 
@@ -140,8 +143,10 @@ func finishEnv(o *options, s *start) {
 	if path == "" {
 		path = "/bin:/usr/bin"
 	}
-	if tools, ok := newToolsDir(o.cache); ok && o.arch == hostArch {
-		path += ":" + tools
+	for _, name := range offered() {
+		if o.arch == hostArch {
+			path += ":" + filepath.Join(unpackedDir(o.cache, name), newTools)
+		}
 	}
 	home := os.Getenv("HOME")
 	if info, err := os.Stat(home); err != nil || !info.IsDir() {

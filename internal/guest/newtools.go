@@ -10,7 +10,7 @@ import (
 // a guest's PATH, where tests call it beside the host's own.
 const newCryptsetup = "cryptsetup-newest"
 
-// newTools is the directory of newCryptsetup below its unpacked packages.
+// newTools is the directory of such programs below their unpacked packages.
 const newTools = "run"
 
 // newCryptsetupScript starts it with the libraries that it was built for.
@@ -52,4 +52,14 @@ func newToolsDir(cache string) (string, bool) {
 	dir := filepath.Join(unpackedDir(cache, newCryptsetup), newTools)
 	_, err := os.Stat(dir)
 	return dir, err == nil
+}
+
+// offered are the names in the cache of what has a directory of programs for a guest's
+// PATH.
+func offered() []string {
+	names := []string{newCryptsetup}
+	for _, c := range containerds {
+		names = append(names, containerdName(c.series))
+	}
+	return names
 }

@@ -72,6 +72,9 @@ func wanted(cache string, names []string) ([]*unpacked, error) {
 		all = append(all, id.packages())
 	}
 	all = append(all, newCryptsetupPackages(), foreignToolPackages("arm64"), foreignToolPackages("s390x"))
+	for _, c := range containerds {
+		all = append(all, containerdPackages(c.series, c.suite))
+	}
 	if len(names) == 0 {
 		return all, nil
 	}

@@ -43,6 +43,7 @@ var notAsked = []string{
 	"TestAgentsTranscript", "TestEncryptedLayers", "TestHostileArchives", "TestHostileImages", "TestMemoryOfAPull", "TestNamesCostLittle",
 	"TestPull", "TestStoreFillsUp", "TestTextOfARegistry", "TestUndecryptableLayers",
 	"TestSnapshotterEndsInAnOverlay", "TestSnapshotterHandsOver", "TestSnapshotterMisconfigured",
+	"TestContainerdHandsOver", "TestContainerdNeedsEachLine",
 	// Loads, and devices of terabytes.
 	"TestGrowAsUsedOnSparseDevice", "TestGrowsToTheDevice", "TestReplaysUnderLoadFourCPUs", "TestSeedGrowsBeyondEightTerabytes", "TestSizes", "TestTagBudget",
 	"TestTagsInMemoryGrowAsUsed", "TestTagsUnderPressure", "TestTwoGrowersAndAnotherUnderLoad", "TestWriterNeverSeesALaggingSize",

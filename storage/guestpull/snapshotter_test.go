@@ -30,9 +30,10 @@ import (
 
 // Where the how-to puts the snapshotter and its configuration, and what that says.
 const (
-	nydusProgram = "/usr/local/bin/containerd-nydus-grpc"
-	nydusConfig  = "/etc/nydus/config-proxy.toml"
-	nydusSocket  = "/run/containerd-nydus/containerd-nydus-grpc.sock"
+	nydusProgram   = "/usr/local/bin/containerd-nydus-grpc"
+	overlayProgram = "/usr/local/bin/nydus-overlayfs"
+	nydusConfig    = "/etc/nydus/config-proxy.toml"
+	nydusSocket    = "/run/containerd-nydus/containerd-nydus-grpc.sock"
 )
 
 // inGuest skips a test that would replace a machine's own snapshotter.
@@ -206,11 +207,13 @@ func trySnapshotter(t *testing.T, config string) (snapshotsapi.SnapshotsClient, 
 // installSnapshotter puts its files where the how-to has them. The guest forgets them.
 func installSnapshotter(t *testing.T, config string) {
 	t.Helper()
-	program, err := filepath.Abs("../../bin/howto/containerd-nydus-grpc")
-	require.NoError(t, err)
-	require.FileExists(t, program, "make setup builds it")
-	require.NoError(t, os.RemoveAll(nydusProgram))
-	require.NoError(t, os.Symlink(program, nydusProgram))
+	for _, place := range []string{nydusProgram, overlayProgram} {
+		program, err := filepath.Abs(filepath.Join("../../bin/howto", filepath.Base(place)))
+		require.NoError(t, err)
+		require.FileExists(t, program, "make setup builds it")
+		require.NoError(t, os.RemoveAll(place))
+		require.NoError(t, os.Symlink(program, place))
+	}
 	require.NoError(t, os.MkdirAll(filepath.Dir(nydusConfig), 0o755))
 	require.NoError(t, os.WriteFile(nydusConfig, []byte(config), 0o644))
 	require.NoError(t, os.RemoveAll("/var/lib/containerd-nydus"))
