@@ -27,3 +27,10 @@ func ParseIntegrityStatus(text string) (IntegrityStatus, error) {
 
 // Encode returns the bytes that are loaded.
 func (t Table) Encode() ([]byte, error) { return t.encode() }
+
+// SetRuleDirs changes where udev's rules are looked for, and returns what undoes it.
+func SetRuleDirs(dirs ...string) (undo func()) {
+	before := ruleDirs
+	ruleDirs = dirs
+	return func() { ruleDirs = before }
+}

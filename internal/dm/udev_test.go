@@ -15,9 +15,20 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// pretendUdev makes the machine look as if udev ran.
+// pretendUdev makes the machine look as if udev ran, with the rules for device-mapper.
 func pretendUdev(t *testing.T) {
 	t.Helper()
+	pretendUdevWith(t, "55-dm.rules")
+}
+
+// pretendUdevWith is the same with these rules and no others.
+func pretendUdevWith(t *testing.T, rules ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, r := range rules {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, r), nil, 0o600))
+	}
+	t.Cleanup(dm.SetRuleDirs(filepath.Join(dir, "none"), dir))
 	const control = "/run/udev/control"
 	if _, err := os.Stat(control); err == nil {
 		t.Skip("udev runs here: what it would do cannot be played")
@@ -56,6 +67,21 @@ func TestResumeHelpsItselfWhenUdevDoesNot(t *testing.T) {
 	require.Equal(t, number, numberOf(t, dm.Path("helps")))
 	require.NoError(t, c.Remove(t.Context(), "helps"))
 	require.NoFileExists(t, dm.Path("helps"))
+}
+
+// Where udev has no rules for device-mapper, nobody makes nodes but this package:
+// there is nothing to wait for.
+func TestUdevWithoutRules(t *testing.T) {
+	c := openControl(t, "zero")
+	pretendUdevWith(t, "60-persistent-storage.rules")
+	c.SetNodeWait(time.Minute)
+	start := time.Now()
+	number := create(t, c, "alone", "")
+	load(t, c, "alone", zeros(8))
+	require.Equal(t, number, numberOf(t, dm.Path("alone")))
+	require.NoError(t, c.Remove(t.Context(), "alone"))
+	require.NoFileExists(t, dm.Path("alone"))
+	require.Less(t, time.Since(start), 30*time.Second)
 }
 
 // The kernel's events carry the flags for udev's rules.
