@@ -124,9 +124,6 @@ func (h *hostile) kinds() map[string]func() []byte {
 				o["tokens"].(object)["0"].(object)["epoch"] = strconv.FormatInt(1+h.r.Int64(), 10)
 			})
 		},
-		"old digest": func() []byte {
-			return h.edit(h.now(), func(o object) { o["digests"] = h.parse(h.before())["digests"] })
-		},
 		"iterations": func() []byte {
 			return h.edit(h.now(), func(o object) {
 				slots := o["keyslots"].(object)
@@ -164,16 +161,19 @@ func TestHostileHeadersAreNotAuthentic(t *testing.T) {
 	require.NoError(t, openAuthentic(t, same, "old", want))
 	require.NoError(t, openAuthentic(t, h.binary(h.now(), 104, []byte{1, 2, 3}), "new", want), "a salt says nothing")
 
-	rounds := 150
-	if os.Getenv("TRUSTED_STORE_SOAK") != "" {
-		rounds = 5000
-	}
 	kinds := h.kinds()
 	names := slices.Sorted(maps.Keys(kinds))
+	rounds := 3 * len(names)
+	if os.Getenv("TRUSTED_STORE_SOAK") != "" {
+		rounds = 1000
+	}
 	authenticated := map[string]int{}
 	for n := range rounds {
 		kind := names[n%len(names)]
 		device := kinds[kind]()
+		if bytes.Equal(device, same) { // a slot that is there already, in its own place
+			continue
+		}
 		for _, passphrase := range []string{"old", "new", "gone"} {
 			err := openAuthentic(t, device, passphrase, want)
 			require.Error(t, err, "%s, %s", kind, passphrase)

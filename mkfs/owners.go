@@ -38,8 +38,8 @@ type Owner struct {
 // the contents of files without extents. It reads what [ReadUsage] reads, and all directories when there is an inode to
 // name. A name of which a part is not known, because a directory on the way cannot be read, is left out.
 //
-// On a mounted filesystem the answer is of no single moment: files that are moved or removed meanwhile may be told by
-// a name that they never had. Ask twice, and take what [Owner.Agreed] leaves.
+// On a mounted filesystem the answer is of no single moment: a file that is moved or removed meanwhile may get
+// a name that it never had. Ask twice, and take what [Owner.Agreed] leaves.
 //
 // Beside the 4 KiB for each group in use it takes some KiB for each block asked for, 64 MiB at the most. It believes nothing:
 // whatever dev returns, it ends, after it has read as many blocks of directories as twice the filesystem has. Errors are

@@ -15,7 +15,7 @@ import (
 //
 // When the filesystem is mounted, dev must be open without O_DIRECT: the page cache then has the metadata as the kernel
 // knows it at this moment. The contents of files lag behind, so sync first. The result is of no single moment: a block
-// that came into use or out of it meanwhile may be told either way.
+// that came into use or out of it meanwhile may be in it or not.
 //
 // size is that of the device in bytes. It takes 4 KiB of memory for each group in use, 32 MiB for 1 TiB, and believes
 // nothing: whatever dev returns, it ends. Errors are ErrForeign, also for a filesystem with features that this package

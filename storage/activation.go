@@ -68,7 +68,7 @@ func (a *activation) store(mode GrowMode) *Store {
 	}
 	var err error
 	if s.disk, err = a.lendKey(); err != nil {
-		a.log.Warn("only whoever writes to the store will encrypt, and not all CPUs", "store", a.name, "err", err)
+		a.log.Warn("each program encrypts what it writes by itself, without the other CPUs", "store", a.name, "err", err)
 	}
 	if mode != GrowLater && a.mountFlags&ReadOnly == 0 {
 		s.startGrowing(mode == GrowAsUsed || a.tagsInMemory(), a.log)
@@ -88,7 +88,27 @@ func (a *activation) tagsInMemory() bool {
 // bytes is the size of the mapping.
 func (a *activation) bytes() uint64 { return a.sectors * sectorSize }
 
+// checkArguments finds what is wrong wherever the device is, and a kernel that makes no
+// mapping.
 func (a *activation) checkArguments(context.Context) error {
+	if a.name != "" {
+		if err := checkName(a.name); err != nil {
+			return err
+		}
+	}
+	if err := checkAbsolute(a.mountPoint); err != nil {
+		return err
+	}
+	control, err := openControl()
+	if err != nil {
+		return err
+	}
+	return control.Close()
+}
+
+// checkPlace finds who has the name or the mount point. That is told once the device is
+// right: who names a wrong one is not to close the store that is there.
+func (a *activation) checkPlace(context.Context) error {
 	control, err := openControl()
 	if err != nil {
 		return err

@@ -12,20 +12,23 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
+// howToName tells how a device is named.
+const howToName = "name the block device by its path or as MAJ:MIN; lsblk lists them"
+
 // notBlockDevice says what the name is of instead.
 func notBlockDevice(name string, err error) error {
 	info, statErr := os.Stat(name)
 	switch {
 	case statErr != nil:
-		return because(err, ErrInvalid, "", "not a block device")
+		return because(err, ErrInvalid, howToName, "not a block device")
 	case info.IsDir():
-		return because(err, ErrInvalid, "", "a directory, not a block device")
+		return because(err, ErrInvalid, howToName, "a directory, not a block device")
 	case info.Mode().IsRegular():
 		return because(err, ErrInvalid, "attach it to one: storage.AttachBacking("+name+")", "a regular file, not a block device")
 	case info.Mode()&fs.ModeCharDevice != 0:
-		return because(err, ErrInvalid, "", "a character device, not a block device")
+		return because(err, ErrInvalid, howToName, "a character device, not a block device")
 	}
-	return because(err, ErrInvalid, "", "not a block device")
+	return because(err, ErrInvalid, howToName, "not a block device")
 }
 
 func explainLocked(err error) error {

@@ -100,7 +100,7 @@ func TestOpenWithAnotherCipher(t *testing.T) {
 			require.Len(t, rejected.Violations, 1)
 			var e *storage.Error
 			require.ErrorAs(t, err, &e)
-			require.Contains(t, e.Hint, "--cipher "+k.cipher.String())
+			require.Contains(t, e.Hint, "OpenOptions.Cipher "+k.cipher.String())
 		}
 		require.Equal(t, before, digest(t, disk))
 		found, err := storage.Inspect(disk, storage.InspectOptions{Profile: k.profile()})

@@ -56,6 +56,7 @@ func (c *creation) steps() []step {
 	steps := []step{
 		{"check arguments", c.checkOptions},
 		{"check device", c.checkDevice},
+		{"check name and mount point", c.checkPlace},
 		{"make keys", c.makeKeys},
 		{"clear device", c.clearDevice},
 		{"mark as unfinished", c.markUnfinished},

@@ -102,7 +102,7 @@ func (c *claimed) sectors() uint64 { return c.Size() / blockSize * (blockSize / 
 func explainOpen(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENODEV):
-		return because(err, ErrInvalid, "name the block device by its path or as MAJ:MIN; lsblk lists them", "no such device")
+		return because(err, ErrInvalid, howToName, "no such device")
 	case errors.Is(err, blockdev.ErrNotBlockDevice), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return notBlockDevice(name, err)
 	case !errors.Is(err, fs.ErrPermission):
@@ -125,9 +125,6 @@ func freeName(control *dm.Control, name string) (string, error) {
 		candidate := name
 		if name == "" {
 			candidate = randomName()
-		}
-		if err := checkName(candidate); err != nil {
-			return "", err
 		}
 		taken, err := nameTaken(control, candidate)
 		if err != nil || taken == "" {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/trusted-store/trusted-store/cryptsetup"
 	"github.com/trusted-store/trusted-store/internal/blockdev"
 )
@@ -21,7 +23,7 @@ func checkDevice(name string) []Check {
 	}
 	c := &claimed{Device: dev}
 	defer func() { _ = c.Close() }() // it was only read
-	checks := []Check{passes("device", fmt.Sprintf("%s, %d bytes", dev.Number(), dev.Size()))}
+	checks := []Check{passes("device", fmt.Sprintf("%s, %s", dev.Number(), humanize.IBytes(dev.Size())))}
 	if err := c.usable(); err != nil {
 		return []Check{fails("device", err, "use another device")}
 	}

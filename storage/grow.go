@@ -29,7 +29,7 @@ const (
 	GrowAsUsed
 )
 
-// GrowOptions are what [Grow] may be told. The zero value grows to the full size.
+// GrowOptions are the options of [Grow]. The zero value grows to the full size.
 type GrowOptions struct {
 	// Size in bytes at which Grow may return: the filesystem then has that
 	// many or more. 0: its full size.

@@ -14,7 +14,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// InspectOptions are what [Inspect] may be told. The zero value judges what a
+// InspectOptions are the options of [Inspect]. The zero value judges what a
 // volume with integrity must be.
 type InspectOptions struct {
 	// Profile is what is accepted in the header.

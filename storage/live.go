@@ -198,7 +198,7 @@ func notFound(control *dm.Control, text string) error {
 	case err != nil:
 		hint = "storage.List lists those that are"
 	case len(names) > 0:
-		hint = "open: " + strings.Join(names, ", ") + "; storage.StatusOf(NAME) tells about one"
+		hint = "open are: " + strings.Join(names, ", ") + "; storage.StatusOf(NAME) shows one"
 	}
 	return because(dm.ErrNotFound, ErrNotFound, hint, "%s", text)
 }

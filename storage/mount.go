@@ -35,13 +35,18 @@ const alwaysMounted = unix.MS_NODEV | unix.MS_NOSUID | unix.MS_NOATIME
 // package mkfs) and stops writing at the first error.
 const mountData = "noinit_itable,errors=remount-ro"
 
+// checkAbsolute refuses a mount point that depends on where the caller is.
+func checkAbsolute(dir string) error {
+	if dir == NoMount || filepath.IsAbs(dir) {
+		return nil
+	}
+	return refuse(ErrInvalid, "give an absolute path, or none", "mount point %q is not an absolute path", dir)
+}
+
 // checkMountPoint finds what is wrong with dir before anything is touched.
 func checkMountPoint(dir string, log *slog.Logger) error {
 	if dir == NoMount {
 		return nil
-	}
-	if !filepath.IsAbs(dir) {
-		return refuse(ErrInvalid, "give an absolute path, or none", "mount point %q is not an absolute path", dir)
 	}
 	info, err := os.Stat(dir)
 	switch {

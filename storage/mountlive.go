@@ -12,7 +12,7 @@ import (
 	"github.com/trusted-store/trusted-store/mkfs"
 )
 
-// MountOptions are what [MountLive] may be told. The zero value mounts at
+// MountOptions are the options of [MountLive]. The zero value mounts at
 // [DefaultMountPoint].
 type MountOptions struct {
 	// MountPoint, MountFlags, Grow and Logger are as in [OpenOptions].
@@ -46,6 +46,9 @@ func (a *activation) checkLive(ctx context.Context) error {
 		return refuse(ErrInvalid, "give a directory", "no mount point")
 	}
 	if err := checkName(a.name); err != nil {
+		return err
+	}
+	if err := checkAbsolute(a.mountPoint); err != nil {
 		return err
 	}
 	control, err := openControl()

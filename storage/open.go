@@ -59,6 +59,7 @@ func (o *opening) steps() []step {
 		{"check arguments", o.checkArguments},
 		{"check device", o.checkDevice},
 		{"read header", o.readHeader},
+		{"check name and mount point", o.checkPlace},
 		{"unlock", o.unlock},
 	}
 	if o.integrity != NoIntegrity {

@@ -19,7 +19,7 @@ const (
 	NoIntegrity = cryptsetup.None
 )
 
-// CreateOptions are what [Create] may be told. The zero value makes an
+// CreateOptions are the options of [Create]. The zero value makes an
 // ephemeral, authenticated store, mounted at [DefaultMountPoint].
 type CreateOptions struct {
 	// Key makes the volume persistent: it gets one key slot. Nil makes it
@@ -97,7 +97,7 @@ func (h HeaderMode) dataSector() uint64 {
 	return dataSector
 }
 
-// FilesystemOptions are what Create may be told of the ext4.
+// FilesystemOptions are the options of the ext4 that [Create] makes.
 type FilesystemOptions struct {
 	// BytesPerInode is the filesystem's size divided by its number of
 	// inodes. 0: 16 KiB up to 64 GiB, 64 KiB up to 1 TiB, 1 MiB above.
@@ -130,7 +130,7 @@ type Progress struct {
 	Done, Total uint64 // bytes; Total is 0 for steps that are over at once
 }
 
-// OpenOptions are what [Open] may be told. The zero value opens an
+// OpenOptions are the options of [Open]. The zero value opens an
 // authenticated volume and mounts it at [DefaultMountPoint].
 type OpenOptions struct {
 	// Name and MountPoint are as in [CreateOptions].

@@ -10,7 +10,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// ResizeOptions are what [Resize] may be told. The zero value takes the whole device
+// ResizeOptions are the options of [Resize]. The zero value takes the whole device
 // and grows the filesystem to it.
 type ResizeOptions struct {
 	// Grow is [GrowLater] for a caller that calls [Grow] itself. Otherwise Resize

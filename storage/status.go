@@ -22,7 +22,7 @@ const (
 	// StateSwap: both layers are live, and the kernel swaps to it.
 	StateSwap State = "swap"
 	// StateIncomplete: a process died on the way, or the live tables are not
-	// those of the profile; Problems says what is wrong. Close takes it away.
+	// those of the profile; Problems says what is wrong. Close removes it.
 	StateIncomplete State = "incomplete"
 )
 
@@ -51,7 +51,7 @@ type Status struct {
 	State    State    `json:"state"`
 	Problems []string `json:"problems,omitempty"` // how the live tables differ from the profile
 	// Unfinished: a process of this project is making, opening or closing it, or died
-	// while it did. What is left then CloseUnfinished takes away.
+	// while it did. CloseUnfinished removes what is left then.
 	Unfinished bool      `json:"unfinished,omitempty"`
 	UUID       string    `json:"uuid,omitempty"`
 	Path       string    `json:"path"`

@@ -12,7 +12,7 @@ import (
 	"github.com/trusted-store/trusted-store/internal/dm"
 )
 
-// CloseUnfinished takes away what a process that died while it made, opened or closed
+// CloseUnfinished removes what a process that died while it made, opened or closed
 // a store left of it. A store that is whole, one at which somebody works, and mappings
 // of other programs are refused with [ErrBusy]: see Status.Unfinished. What the device
 // holds is neither read nor changed.
@@ -51,7 +51,7 @@ func closeUnfinished(ctx context.Context, control *dm.Control, name string) erro
 // unfinishedOn returns the device of what may be taken away unasked: what is marked,
 // is not mounted, and lies on the device that the mark names.
 func (l *live) unfinishedOn() (dm.Device, error) {
-	const hint = "if it is not needed, storage.Close takes it away"
+	const hint = "if it is not needed, storage.Close removes it"
 	if l.mark == nil {
 		return dm.Device{}, refuse(ErrBusy, hint, "the store is whole, or is another program's")
 	}

@@ -34,7 +34,7 @@ func (s VerifyScope) String() string {
 // MarshalText returns the same, for JSON.
 func (s VerifyScope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// VerifyOptions are what [Verify] may be told.
+// VerifyOptions are the options of [Verify].
 type VerifyOptions struct {
 	Scope VerifyScope
 	// Logger is as in [CreateOptions].
@@ -101,8 +101,8 @@ const (
 //
 // Only when there is something to report does it ask the filesystem what the blocks
 // hold, and reads all directories for the names. Paths begin at the root of the
-// filesystem, wherever that is mounted. A file that is moved or removed meanwhile, or
-// that is in a directory which cannot be read, may be told by its inode alone.
+// filesystem, wherever that is mounted. Of a file that is moved or removed meanwhile,
+// or that is in a directory which cannot be read, there may be the inode alone.
 //
 // It shows what the device returns now. Tags that the kernel has in its buffers,
 // for some minutes after they were used, are not read again, and with tags on the

@@ -28,7 +28,7 @@ func (f *registryFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.signatures, "signatures", "", "`FILE` as of containers' registries.d, or a resource kbs:///…: where simple signatures are")
 	flags.StringVar(&f.opts.CertDir, "cert-dir", "", "`DIR` of certificates as containers' certs.d: HOST:PORT/*.crt to trust, *.cert with *.key to show")
 	flags.BoolVar(&f.opts.PlainHTTP, "plain-http", false, "speak http without TLS, also to a registry that is not on this machine")
-	flags.DurationVar(&f.opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for so long (default 30s)")
+	flags.DurationVar(&f.opts.IdleTimeout, "idle-timeout", 0, "give up when the registry is silent for this `TIME`, as in 1m30s (default 30s)")
 	flags.IntVar(&f.opts.ParallelLayers, "parallel", 0, "pull `N` layers of an image at a time, each in up to 16 MiB of memory (default 3)")
 }
 

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -32,16 +35,19 @@ func (a *app) imageList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printImages(images)
+			return a.printImages(store, images)
 		},
 	}
 	addStoreFlag(c, &store)
 	return c
 }
 
-func (a *app) printImages(images []guestpull.Stored) error {
+func (a *app) printImages(store string, images []guestpull.Stored) error {
 	if a.json {
 		return a.encode(images)
+	}
+	if len(images) == 0 {
+		fmt.Fprintln(a.out, "no image is on the store", store)
 	}
 	for _, image := range images {
 		var bytes int64
@@ -63,11 +69,35 @@ func (a *app) imageRelease() *cobra.Command {
 		Use: "release BUNDLE", Short: "Unmount a bundle's image; remove what was written there", Args: cli.Needs("BUNDLE"),
 		Example: "  trusted-guest image release /run/kata-containers/app",
 		RunE: func(c *cobra.Command, args []string) error {
-			return guestpull.New(store, guestpull.Options{}).Release(c.Context(), args[0])
+			return a.release(c.Context(), guestpull.New(store, guestpull.Options{}), args[0])
 		},
 	}
 	addStoreFlag(c, &store)
 	return c
+}
+
+// release says whether there was anything: a name that was mistyped is seen.
+func (a *app) release(ctx context.Context, images *guestpull.Images, bundle string) error {
+	before, err := images.List(ctx)
+	if err != nil {
+		return err
+	}
+	if err := images.Release(ctx, bundle); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(before, func(s guestpull.Stored) bool { return slices.Contains(s.Bundles, filepath.Clean(bundle)) }) {
+		return a.say("%s: no image of this store is there", bundle)
+	}
+	return a.say("%s: the image is released", bundle)
+}
+
+// say prints what was done, for people.
+func (a *app) say(format string, args ...any) error {
+	if a.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.out, format+"\n", args...)
+	return err
 }
 
 func (a *app) imageRemove() *cobra.Command {
@@ -76,7 +106,10 @@ func (a *app) imageRemove() *cobra.Command {
 		Use: "remove IMAGE", Short: "Remove an image, with the layers that no other has", Args: cli.Needs("IMAGE"),
 		Example: "  trusted-guest image remove registry.example/app:1",
 		RunE: func(c *cobra.Command, args []string) error {
-			return guestpull.New(store, guestpull.Options{}).Remove(c.Context(), args[0])
+			if err := guestpull.New(store, guestpull.Options{}).Remove(c.Context(), args[0]); err != nil {
+				return err
+			}
+			return a.say("%s is removed", args[0])
 		},
 	}
 	addStoreFlag(c, &store)
@@ -90,9 +123,24 @@ func (a *app) imagePrune() *cobra.Command {
 		Long:    "Remove bundles that are not mounted, images that no bundle uses, and their layers.",
 		Example: "  trusted-guest image prune",
 		RunE: func(c *cobra.Command, _ []string) error {
-			return guestpull.New(store, guestpull.Options{}).Prune(c.Context())
+			return a.prune(c.Context(), guestpull.New(store, guestpull.Options{}))
 		},
 	}
 	addStoreFlag(c, &store)
 	return c
+}
+
+func (a *app) prune(ctx context.Context, images *guestpull.Images) error {
+	before, err := images.List(ctx)
+	if err != nil {
+		return err
+	}
+	if err := images.Prune(ctx); err != nil {
+		return err
+	}
+	after, err := images.List(ctx)
+	if err != nil {
+		return err
+	}
+	return a.say("%d images are removed, %d stay", len(before)-len(after), len(after))
 }

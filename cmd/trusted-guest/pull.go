@@ -34,15 +34,16 @@ func (a *app) pull() *cobra.Command {
 way, and checked. With --bundle it is mounted at rootfs in that directory, with a
 writable layer on the store.
 
-Of the credentials the entry for the smallest part of the registry counts that the
-image is in. No program is run because a file names it: see --credential-helper. The
-environment's HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR count.
+Of several credentials those count that name the image most exactly: an entry for
+registry.example/team before one for registry.example. No program is run because a
+file names it: see --credential-helper. The environment's HTTPS_PROXY, HTTP_PROXY,
+NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR count.
 
-Layers that the store has are not pulled again. When it fails or is interrupted
-nothing of it is left on the store. Statuses of its own: 3 something of the image
-is not what its digest says, is what no image may hold, or the configuration does
-not allow it; 4 a layer is encrypted, and not with a key that this guest has; 7 no
-room on the store.`,
+Layers that the store has are not pulled again. When the pull fails or is
+interrupted, nothing of it is left on the store. Exit statuses of its own: 3 the
+image is not what its digest says, holds what no image may hold, or is not allowed
+by the configuration; 4 a layer is encrypted, and this guest has no key for it; 7 the
+store has no room.`,
 		Example: `  trusted-guest pull registry.example/app:1
   trusted-guest pull registry.example/app:1 --bundle /run/kata-containers/app
   trusted-guest pull registry.example/app:1 --auth kbs:///default/auth/app
@@ -65,10 +66,10 @@ room on the store.`,
 	}
 	addStoreFlag(c, &store)
 	c.Flags().StringVar(&pull.Bundle, "bundle", "", "mount it at rootfs in `DIR`")
-	c.Flags().StringVar(&flags.opts.Platform, "platform", "", "`OS/ARCH[/VARIANT]` (default linux on this machine's CPU)")
+	c.Flags().StringVar(&flags.opts.Platform, "platform", "", "pull the image for this `PLATFORM`: OS/ARCH or OS/ARCH/VARIANT (default linux on this machine's CPU)")
 	flags.add(c)
 	c.Flags().StringVar(&flags.opts.KeyService, "upstream", securemount.DefaultSocket, "`PATH` of the socket where resources kbs://… are asked for")
-	c.Flags().Uint64Var(&flags.opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more `BYTES` (default what the store can hold)")
+	c.Flags().Uint64Var(&flags.opts.MaxBytes, "max-bytes", 0, "refuse an image that unpacks to more than so many `BYTES` (default what the store can hold)")
 	return c
 }
 

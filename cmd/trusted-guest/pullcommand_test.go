@@ -110,9 +110,19 @@ func TestPullCommand(t *testing.T) {
 	require.Regexp(t, `^sha256:\S+  \S+/app:1  3 layers, 293 KiB\n  in `+bundle+`\n$`, out)
 	status, _, text = guestCommand(t.Context(), "image", "list", "--store", store, "--json")
 	require.Equal(t, cli.ExitDone, status, text)
-	for _, args := range [][]string{{"release", bundle}, {"release", bundle}, {"remove", image}, {"prune"}} {
-		status, _, text = guestCommand(t.Context(), append(append([]string{"image"}, args...), "--store", store)...)
+	for _, step := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"release", bundle}, bundle + ": the image is released"},
+		{[]string{"release", bundle}, bundle + ": no image of this store is there"},
+		{[]string{"remove", image}, image + " is removed"},
+		{[]string{"list"}, "no image is on the store " + store},
+		{[]string{"prune"}, "0 images are removed, 0 stay"},
+	} {
+		status, out, text = guestCommand(t.Context(), append(append([]string{"image"}, step.args...), "--store", store)...)
 		require.Equal(t, cli.ExitDone, status, text)
+		require.Equal(t, step.says+"\n", out)
 	}
 	left, err := os.ReadDir(filepath.Join(store, "layers"))
 	require.NoError(t, err)

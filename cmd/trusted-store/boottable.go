@@ -126,7 +126,10 @@ func (s *bootStore) check(o storetab.Option, create *cobra.Command) error {
 
 // createFlags are those that create gets for this store.
 func (s *bootStore) createFlags() []string {
-	flags := []string{"--name=" + s.Name, "--mount=" + s.MountPoint}
+	flags := []string{"--name=" + s.Name}
+	if s.MountPoint != storetab.NoMount || !s.entry.Has("swap") { // which has no mount point
+		flags = append(flags, "--mount="+s.MountPoint)
+	}
 	for _, o := range s.entry.Options {
 		if o.Name != optionNoFail && o.Name != optionDeviceTimeout {
 			flags = append(flags, "--"+o.String())

@@ -50,17 +50,14 @@ CONFIG_CRYPTO_AEGIS128. open wants the same --cipher.`,
   trusted-store create /dev/trusted_store --wait=8GiB
   trusted-store create /dev/trusted_store --cipher aegis128
   trusted-store create /dev/vdc --swap --swap-priority 10 --name swap`,
-		Args: cli.Needs("DEVICE"),
+		Args: needsDevice,
 		PreRunE: func(c *cobra.Command, _ []string) error {
-			return cli.UsageError(errors.Join(tags.apply(&opts), swap.apply(c, &opts)), c)
-		},
-		RunE: func(c *cobra.Command, args []string) error {
 			opts.Name, opts.MountPoint, opts.Integrity = common.name, common.mount, common.integrity
 			opts.Cipher = common.cipher
+			return cli.UsageError(errors.Join(common.check(c), tags.apply(&opts), swap.apply(c, &opts)), c)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
 			opts.Grow = storage.GrowLater // beyond the life of this process: see growAndPrint
-			if err := common.check(c); err != nil {
-				return err
-			}
 			if err := a.showTagBudget(args[0], opts); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,18 @@ const (
 func (f *waitFlag) add(flags *pflag.FlagSet) {
 	flags.Var(f, "wait", "wait until the filesystem has SIZE, as in --wait=8GiB, or all of the device")
 	flags.Lookup("wait").NoOptDefVal = waitSize
+}
+
+// needsDevice is the argument check of verbs with --wait, whose size is not a word of
+// its own.
+func needsDevice(c *cobra.Command, args []string) error {
+	if len(args) == 2 && c.Flags().Changed("wait") {
+		var size cli.Size
+		if size.Set(args[1]) == nil {
+			return cli.UsageErrorf(c, "--wait takes its size after a =, as in --wait=%s", args[1])
+		}
+	}
+	return cli.Needs("DEVICE")(c, args)
 }
 
 // Type is empty: the help shows what NoOptDefVal is.

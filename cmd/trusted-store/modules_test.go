@@ -58,7 +58,7 @@ func TestKernelWithoutAEGIS128(t *testing.T) {
 		found := runs(t, exitDone, "doctor").stdout.String()
 		require.Regexp(t, `(?m)^warning +cipher capi:aegis128-random: .*\(CONFIG_CRYPTO_AEGIS128, module aegis128\).*\n +only stores with --cipher aegis128 need it: load the module`, found)
 		p := runs(t, exitNotSupported, "create", disk, "--cipher", "aegis128", "--force", "--mount", dir)
-		require.Equal(t, "trusted-store: create: "+disk+": not supported by this kernel: cipher capi:aegis128-random is missing "+
+		require.Equal(t, "trusted-store: create: "+disk+": check arguments: not supported by this kernel: cipher capi:aegis128-random is missing "+
 			"(CONFIG_CRYPTO_AEGIS128, module aegis128): no such file or directory\nhint: load the module, or use a kernel that has it\n", p.stderr.String())
 		now, err := os.ReadFile(disk)
 		require.NoError(t, err)

@@ -28,7 +28,7 @@ and that somebody took the token away with --require-authenticated.`,
   get-key | trusted-store open 8:16 --key -
   trusted-store open /dev/sdb --cipher aegis128 --key file:/run/keys/volume
   trusted-store open /dev/sdb --key fd:3 --expect-volume "$sum" --expect-epoch 4`,
-		Args: cli.Needs("DEVICE"),
+		Args: needsDevice,
 		RunE: func(c *cobra.Command, args []string) error {
 			opts := storage.OpenOptions{
 				Name: common.name, MountPoint: common.mount, Integrity: common.integrity, Cipher: common.cipher,

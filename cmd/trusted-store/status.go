@@ -139,7 +139,7 @@ func headline(s *storage.Status) string {
 	case s.State == storage.StateMapped:
 		return "mapped to " + s.Path + ", not mounted"
 	}
-	return string(s.State) + "; trusted-store close " + s.Name + " takes it away"
+	return string(s.State) + "; trusted-store close " + s.Name + " removes it"
 }
 
 func promises(list []storage.Promise) string {

@@ -31,7 +31,7 @@ func writeList(w io.Writer, list []storage.Status) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.State, mount, size, note(s))
 	}
 	_ = t.Flush() // the terminal's errors are nobody's to handle
-	fmt.Fprintln(w, "\ntrusted-store status NAME tells all of one.")
+	fmt.Fprintln(w, "\ntrusted-store status NAME shows all of one.")
 }
 
 // note is what one must know of a store before anything else.

@@ -34,7 +34,7 @@ b                     mounted     …f7c0f8b8d11/volumes/größe  1.0 TiB  stopp
 c                     mapped      -                           47 MiB   ERRORS
 d                     incomplete  -                           -        PROBLEM
 
-trusted-store status NAME tells all of one.
+trusted-store status NAME shows all of one.
 `, out.String())
 	requireColumns(t, out.String())
 

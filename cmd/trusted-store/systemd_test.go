@@ -52,7 +52,7 @@ func requireRightUnits(t *testing.T, dir string, units ...string) {
 var modulesOf = map[string]string{
 	"CONFIG_MD": "", "CONFIG_KEYS": "", "CONFIG_MEMFD_CREATE": "",
 	"CONFIG_BLK_DEV_DM": "dm_mod", "CONFIG_DM_CRYPT": "dm_crypt", "CONFIG_DM_INTEGRITY": "dm_integrity", "CONFIG_BLK_DEV_LOOP": "loop",
-	"CONFIG_EXT4_FS": "ext4", "CONFIG_CRYPTO_AES": "aes_generic", "CONFIG_CRYPTO_AUTHENC": "authenc", "CONFIG_CRYPTO_ECB": "ecb",
+	"CONFIG_EXT4_FS": "ext4", "CONFIG_CRYPTO_AES": "aes_generic", "CONFIG_CRYPTO_AEGIS128": "aegis128", "CONFIG_CRYPTO_AUTHENC": "authenc", "CONFIG_CRYPTO_ECB": "ecb",
 	"CONFIG_CRYPTO_HMAC": "hmac", "CONFIG_CRYPTO_SHA256": "sha256_generic", "CONFIG_CRYPTO_XTS": "xts",
 }
 

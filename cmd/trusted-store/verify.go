@@ -20,8 +20,8 @@ func (a *app) verify() *cobra.Command {
 run of sectors (of 512 bytes, of the mapping) that cannot be read, with what it
 holds: a file or a directory, with its inode and its paths in the filesystem, or
 the filesystem's own, such as a bitmap, the journal, or an inode table, with the
-paths of those whose inodes it has. The store may be in use meanwhile; what is
-moved while it is looked for may be told by its inode alone.
+paths of those whose inodes it has. The store may be in use meanwhile; of a
+file that is moved while it is looked for, there may be the inode alone.
 
 A store is not wiped when it is made, so what was never written cannot be read
 and is left out: free space, and space that is only reserved. --all reads every

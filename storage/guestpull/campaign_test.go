@@ -282,8 +282,8 @@ func (c *campaign) pull(t *testing.T, seed uint64) answer {
 
 // Random hostile archives change nothing outside of their layer and exceed no bound:
 // bytes written, entries, bytes read, memory, time. The seeds of the short form begin
-// at a new one each time, which is printed; TRUSTED_STORE_SEED=N is one alone. The
-// long form has 100,000.
+// at a new one each time, which is printed; TRUSTED_STORE_SEED=N is one alone, and
+// N-M are several. The long form has 100,000.
 func TestHostileArchives(t *testing.T) {
 	kernel(t)
 	first, n := uint64(time.Now().UnixNano()), 150
@@ -291,9 +291,15 @@ func TestHostileArchives(t *testing.T) {
 		first, n = 1, 100_000
 	}
 	if text := os.Getenv("TRUSTED_STORE_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
+		from, to, several := strings.Cut(text, "-")
+		if !several {
+			to = from
+		}
+		last, err := strconv.ParseUint(to, 10, 64)
 		require.NoError(t, err)
-		first, n = seed, 1
+		first, err = strconv.ParseUint(from, 10, 64)
+		require.NoError(t, err)
+		n = int(last-first) + 1
 	}
 	t.Log("seeds from", first)
 	c := newCampaign(t)

@@ -171,5 +171,5 @@ func networkFailure(ctx context.Context, idle time.Duration, err error) error {
 	case errors.As(err, &own):
 		return own
 	}
-	return refuse(ErrRegistry, "try again", "%w", err)
+	return refuse(ErrRegistry, "check the registry's name and the network, and try again", "%w", err)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Options are what [New] may be told. The zero value pulls anonymously, for
+// Options are the options of [New]. The zero value pulls anonymously, for
 // this machine's platform, over TLS.
 type Options struct {
 	// AuthFile has the credentials: a docker config (config.json) or containers'
@@ -69,7 +69,7 @@ type Options struct {
 	Pulled func(took time.Duration, received uint64, err error)
 }
 
-// PullOptions are what [Images.Pull] may be told.
+// PullOptions are the options of [Images.Pull].
 type PullOptions struct {
 	// Bundle, when set, is the directory in which the image is mounted at
 	// rootfs; an absolute path.

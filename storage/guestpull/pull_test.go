@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,12 +52,22 @@ func TestPull(t *testing.T) {
 	name, d := reg.push(t, "large/app:1", b.image)
 
 	store := newStore(t, 256*mib)
-	images := guestpull.New(store, guestpull.Options{})
+	var received []uint64
+	var failed []bool
+	images := guestpull.New(store, guestpull.Options{Pulled: func(took time.Duration, n uint64, err error) {
+		require.Positive(t, took)
+		received, failed = append(received, n), append(failed, err != nil)
+	}})
 	bundle := newBundle(t, images)
 	var progress progressLog
 	image, err := images.Pull(t.Context(), name, guestpull.PullOptions{Bundle: bundle, Progress: progress.add})
 	require.NoError(t, err)
 	require.Equal(t, d, image.Digest)
+	var size uint64
+	for _, layer := range b.image.Layers {
+		size += uint64(layer.Size)
+	}
+	require.Equal(t, []uint64{size}, received)
 	require.Equal(t, filepath.Join(bundle, "rootfs"), image.RootFS)
 	requireTree(t, b.tree, readTree(t, image.RootFS))
 	progress.requireWhole(t, b.image)
@@ -69,6 +80,8 @@ func TestPull(t *testing.T) {
 
 	_, err = images.Pull(t.Context(), name, guestpull.PullOptions{Bundle: bundle})
 	require.ErrorIs(t, err, storage.ErrBusy)
+	require.Equal(t, []uint64{size, 0}, received)
+	require.Equal(t, []bool{false, true}, failed)
 	require.ErrorIs(t, images.Remove(t.Context(), name), storage.ErrBusy)
 	open, err := os.Open(filepath.Join(image.RootFS, "odd"))
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ import (
 // usable then: more than most images need while the rest grows.
 const DefaultMinSize = 4 << 30
 
-// Options are what a [Server] may be told. The zero value is right for keys that
+// Options are the options of a [Server]. The zero value is right for keys that
 // are random or in files.
 type Options struct {
 	// Logger gets one line for each store that is made, found or taken away,

@@ -4,9 +4,9 @@
 
 # What trusted-store.config has =y, by the names of modules. What a kernel has built in,
 # or by another name, is left out.
-modules="dm_mod dm_crypt dm_integrity loop ext4 aes_generic authenc ecb hmac sha256_generic xts"
+modules="dm_mod dm_crypt dm_integrity loop ext4 aegis128 aes_generic authenc ecb hmac sha256_generic xts"
 # Those that use a CPU's own instructions.
-faster="aesni_intel sha256_ssse3 aes_ce_blk aes_s390 paes_s390"
+faster="aegis128_aesni aesni_intel sha256_ssse3 aes_ce_blk aes_s390 paes_s390"
 
 check() {
 	require_binaries trusted-store || return 1
