@@ -108,8 +108,8 @@ func (h *criHost) start(program, config string) {
 		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
 			require.NoError(t, err)
 		}
-		if <-ended; t.Failed() {
-			t.Log(log.String())
+		if err := <-ended; err != nil || t.Failed() {
+			t.Log(err, log.String())
 		}
 	})
 	h.dial(ended)
