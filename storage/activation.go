@@ -103,7 +103,7 @@ func (a *activation) checkArguments(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return control.Close()
+	return errors.Join(a.checkCipher(control), control.Close())
 }
 
 // checkPlace finds who has the name or the mount point. That is told once the device is
@@ -114,9 +114,6 @@ func (a *activation) checkPlace(context.Context) error {
 		return err
 	}
 	defer control.Close()
-	if err := a.checkCipher(control); err != nil {
-		return err
-	}
 	if a.name, err = freeName(control, a.name); err != nil {
 		return err
 	}

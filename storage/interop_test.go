@@ -278,7 +278,7 @@ func argon2Memory(t *testing.T, cryptsetup string) {
 		require.ErrorContains(t, err, "MaxArgon2Memory")
 		var e *storage.Error
 		require.ErrorAs(t, err, &e)
-		require.Contains(t, e.Hint, "--max-argon2-memory")
+		require.Contains(t, e.Hint, "OpenOptions.MaxArgon2Memory")
 		require.Equal(t, before, writes(t, disk))
 	}
 	opts.MaxArgon2Memory = 128 * mib

@@ -58,6 +58,9 @@ func openRefusesVector(t *testing.T, disk string, v *vector.Vector) {
 	if v.Integrity == "none" {
 		opts.Integrity = storage.NoIntegrity
 	}
+	if v.Integrity == "aead" {
+		opts.Cipher = storage.AEGIS128
+	}
 	key := "right"
 	if len(v.Key) > 0 {
 		key = string(v.Key)

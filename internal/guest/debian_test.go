@@ -158,5 +158,5 @@ func TestFetchedNamesAreChecked(t *testing.T) {
 	require.ErrorContains(t, err, "uml-newest")
 	list, err := wanted(t.TempDir(), nil)
 	require.NoError(t, err)
-	require.Len(t, list, len(kernelSuites)+3)
+	require.Len(t, list, len(kernelSuites)+5)
 }
