@@ -23,6 +23,7 @@ import (
 
 const (
 	exitDone         = cli.ExitDone
+	exitUsage        = cli.ExitUsage
 	exitBusy         = cli.ExitBusy
 	exitNotSupported = cli.ExitNotSupported
 	exitInterrupted  = cli.ExitInterrupted

@@ -20,20 +20,35 @@ func TestProgressBar(t *testing.T) {
 	slow := slowDisk(t, 60*time.Millisecond)
 	create := []string{"create", slow, "--name", "one", "--mount", t.TempDir()}
 
-	shown := onTerminal(t, create...)
+	shown := onTerminal(t, exitDone, create...)
 	require.Regexp(t, `\r\x1b\[Kwrite filesystem \[#* +\] +\d+ % of \d`, shown)
 	require.True(t, strings.HasSuffix(shown, "\r\x1b[K"), "%q", shown)
 	runs(t, exitDone, "close", "one")
 
-	require.Empty(t, onTerminal(t, append(create, "-q")...))
+	require.Empty(t, onTerminal(t, exitDone, append(create, "-q")...))
 	runs(t, exitDone, "close", "one")
 	require.Empty(t, runs(t, exitDone, create...).stderr.String())
 	runs(t, exitDone, "close", "one")
 }
 
+// On a terminal an error and its hint are folded between words; elsewhere each is one
+// line.
+func TestErrorsFitATerminal(t *testing.T) {
+	onHost(t)
+	wrong := []string{"create", "/dev/x", "--cipher", "aegis128", "--integrity", "hmac-sha256"}
+	shown := strings.ReplaceAll(onTerminal(t, exitUsage, wrong...), "\r\n", "\n")
+	for line := range strings.Lines(shown) {
+		require.LessOrEqual(t, len(line), 80+len("\n"), "%q", line)
+	}
+	elsewhere := runs(t, exitUsage, wrong...).stderr.String()
+	require.Equal(t, 2, strings.Count(elsewhere, "\n"))
+	require.Greater(t, strings.Count(shown, "\n"), 2, "the premise: it is long")
+	require.Equal(t, strings.Fields(elsewhere), strings.Fields(shown))
+}
+
 // onTerminal runs a command line with a terminal as standard error, and returns
 // what came there.
-func onTerminal(t *testing.T, args ...string) string {
+func onTerminal(t *testing.T, status int, args ...string) string {
 	t.Helper()
 	control, terminal := newTerminal(t)
 	defer control.Close()
@@ -42,7 +57,8 @@ func onTerminal(t *testing.T, args ...string) string {
 	require.NoError(t, c.Start())
 	require.NoError(t, terminal.Close())
 	text, _ := io.ReadAll(control) // ends with EIO
-	require.NoError(t, c.Wait())
+	_ = c.Wait()                   // the status says it
+	require.Equal(t, status, c.ProcessState.ExitCode(), "%s", text)
 	return string(text)
 }
 

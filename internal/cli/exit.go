@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/trusted-store/trusted-store/storage"
 )
@@ -133,10 +135,14 @@ func Report(w io.Writer, program, verb string, err error) int {
 		if verb != "" {
 			prefix += verb + ": "
 		}
-		fmt.Fprintf(w, "%s%s\n", prefix, textOf(err))
+		text := prefix + textOf(err) + "\n"
 		if hint := hintOf(err); hint != "" {
-			fmt.Fprintf(w, "hint: %s\n", hint)
+			text += "hint: " + hint + "\n"
 		}
+		if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			text = Fold(text) // elsewhere each is one line
+		}
+		_, _ = io.WriteString(w, text) // where errors cannot be shown, this one cannot be either
 	}
 	return ExitStatus(err)
 }
