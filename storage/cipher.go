@@ -22,7 +22,7 @@ const (
 	AESXTS Cipher = iota
 	// AEGIS128 encrypts and authenticates in one pass, as cryptsetup's aegis128-random:
 	// a key of 128 bits, and for each write of a block a random nonce of 16 bytes and a
-	// tag of 16. It detects what [HMACSHA256] detects, is some times as fast where
+	// tag of 16. It detects what [HMACSHA256] detects, is several times as fast where
 	// the processor is the limit, and a block that is written again with equal
 	// contents looks different to the host. The kernel needs CONFIG_CRYPTO_AEGIS128.
 	AEGIS128

@@ -40,7 +40,7 @@ With --swap there is no filesystem: the kernel swaps to the store, until it is c
 Where the host changed a page, the kernel kills the process that needs it; an old page
 that it puts back is not noticed.
 
-With --cipher aegis128 reading and writing are some times as fast where the processor
+With --cipher aegis128 reading and writing are several times as fast where the processor
 is the limit. The key has 128 bits instead of 256, every write has a random nonce, so
 that blocks written again with equal contents look different, and the kernel needs
 CONFIG_CRYPTO_AEGIS128. open wants the same --cipher.`,
