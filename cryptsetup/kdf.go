@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"unicode"
@@ -119,7 +118,7 @@ func (k Argon2id) derive(ctx context.Context, passphrase, salt []byte) ([]byte, 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	defer debug.FreeOSMemory()
+	defer runtime.GC()
 	return argon2.IDKey(passphrase, salt, k.Time, k.MemoryKiB, k.Threads, areaKeySize), nil
 }
 

@@ -22,7 +22,7 @@ const raceSize = 24 << 20
 func raceVolume(t *testing.T, disk string) (*Key, OpenOptions) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "mount")
-	key, err := NewKey([]byte("a key of no less than thirty-two bytes"))
+	key, err := NewKey([]byte("a key of no less than thirty-two bytes\xff"))
 	require.NoError(t, err)
 	t.Cleanup(key.Wipe)
 	s, err := Create(t.Context(), disk, CreateOptions{Key: key, MountPoint: dir})

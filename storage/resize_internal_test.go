@@ -20,7 +20,7 @@ func TestResizeEndsAfterEveryStep(t *testing.T) {
 	file := storagetest.SparseFile(t, 64<<20)
 	disk := storagetest.Attach(t, file, storagetest.DiskOptions{})
 	dir := filepath.Join(t.TempDir(), "mount")
-	key, err := NewKey([]byte("a key of no less than thirty-two bytes"))
+	key, err := NewKey([]byte("a key of no less than thirty-two bytes\xff"))
 	require.NoError(t, err)
 	defer key.Wipe()
 	s, err := Create(t.Context(), disk, CreateOptions{Key: key, MountPoint: dir})

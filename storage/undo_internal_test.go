@@ -125,7 +125,7 @@ func openUndoesEveryStep(t *testing.T, integrity Integrity) {
 	storagetest.CheckLeaks(t)
 	disk := storagetest.Disk(t, 64<<20)
 	dir := filepath.Join(t.TempDir(), "mount")
-	key, err := NewKey([]byte("a key of no less than thirty-two bytes"))
+	key, err := NewKey([]byte("a key of no less than thirty-two bytes\xff"))
 	require.NoError(t, err)
 	defer key.Wipe()
 	opts := OpenOptions{MountPoint: dir, Integrity: integrity}

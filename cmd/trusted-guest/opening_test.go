@@ -31,7 +31,7 @@ func TestKilledWhileOpening(t *testing.T) {
 	slow.Set(t, answers)
 	socket, dir := newSocket(t), filepath.Join(t.TempDir(), "store")
 	key := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(key, []byte("a key of thirty-two bytes or more"), 0o600))
+	require.NoError(t, os.WriteFile(key, []byte("a key of thirty-two bytes or more\xff"), 0o600))
 	req := request(t, slow.Path(), dir)
 	req.Options["key"] = "file://" + key
 	p := launch(t, socket)

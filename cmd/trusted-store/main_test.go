@@ -193,7 +193,7 @@ func writeBytes(ts *testscript.TestScript, _ bool, args []string) {
 func testOf(ts *testscript.TestScript) *testing.T { return ts.Value(theTest{}).(alone).T }
 
 // key is one that a key derivation for random keys is enough for.
-const key = "0123456789abcdef0123456789abcdef"
+const key = "0123456789abcdef0123456789abcdef\xff"
 
 func writeKey(t *testing.T, text string) string {
 	t.Helper()

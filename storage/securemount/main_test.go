@@ -26,7 +26,7 @@ const (
 	tib = 1 << 40
 
 	small   = 64 * mib // a device
-	longKey = "a key of thirty-two bytes or more"
+	longKey = "a key of thirty-two bytes or more\xff"
 )
 
 func TestMain(m *testing.M) { storagetest.Main(m) }

@@ -112,7 +112,7 @@ func TestOpenVolume(t *testing.T) {
 	_, err = client.CloseVolume(t.Context(), &stores.CloseVolumeRequest{Store: dir})
 	require.NoError(t, err)
 	wrong := proto.CloneOf(opened)
-	wrong.IdempotencyKey, wrong.Key = "third", writeKey(t, "another key of thirty-two bytes or so")
+	wrong.IdempotencyKey, wrong.Key = "third", writeKey(t, "another key of thirty-two bytes or so\xff")
 	refused(wrong, codes.PermissionDenied, "")
 	refused(wrong, codes.PermissionDenied, "")
 }
