@@ -139,7 +139,7 @@ func TestNamesOfTestsExist(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
 		tests = append(tests, m[1])
 	}
-	for _, name := range slices.Concat(notAsked, slowEmulated) {
+	for _, name := range slices.Concat(notAsked, slowEmulated, ofBytes) {
 		require.Contains(t, tests, name)
 	}
 	for _, name := range slices.Concat(onEveryCPU, onEveryKernel) {
