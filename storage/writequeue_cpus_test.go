@@ -87,7 +87,7 @@ func TestWriteQueueCPUs(t *testing.T) {
 			if opts.Key == nil {
 				return
 			}
-			s, err = storage.Open(t.Context(), disk, key, storage.OpenOptions{MountPoint: s.MountPoint(), Integrity: opts.Integrity})
+			s, err = storage.Open(t.Context(), disk, key, storage.OpenOptions{MountPoint: s.MountPoint(), Integrity: opts.Integrity, Cipher: opts.Cipher})
 			require.NoError(t, err)
 			require.NoError(t, s.Grown(t.Context()))
 			require.True(t, queued(t, s), "opened at its full size")
