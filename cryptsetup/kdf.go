@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -107,14 +106,17 @@ func (k Argon2id) MarshalJSON() ([]byte, error) {
 }
 
 // argon2Turn is for one derivation of the process at a time: each takes memory by the
-// megabyte, and all CPUs that it may.
-var argon2Turn sync.Mutex
+// megabyte, and all CPUs that it may. Who has put something in has the turn.
+var argon2Turn = make(chan struct{}, 1)
 
 // derive cannot be interrupted once argon2 has begun. What it leaves, the memory and
 // what it kept of the passphrase, is collected at once, before the next one begins.
 func (k Argon2id) derive(ctx context.Context, passphrase, salt []byte) ([]byte, error) {
-	argon2Turn.Lock()
-	defer argon2Turn.Unlock()
+	select {
+	case argon2Turn <- struct{}{}:
+		defer func() { <-argon2Turn }()
+	case <-ctx.Done():
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

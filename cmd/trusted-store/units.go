@@ -25,8 +25,8 @@ at every boot. EARLY and LATE stay empty.
 A line is NAME DEVICE MOUNTPOINT [OPTIONS], with blanks or tabs between; one that
 begins with # is a comment. DEVICE is a path, such as one in /dev/disk/by-id, or
 SERIAL=… of a disk, or PARTLABEL=… of a partition, for which udev is not needed.
-MOUNTPOINT is absolute; none is the mapping alone, or swap with that option. The stores are ephemeral: what
-was on the device at the last boot is gone.
+MOUNTPOINT is absolute; none is the mapping alone, or swap with that option. The
+stores are ephemeral: what was on the device at the last boot is gone.
 
 OPTIONS, with commas between, are the long flags of create without their dashes, but
 for key, mount and name; nofail, with which the machine goes on when the store cannot

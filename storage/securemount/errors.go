@@ -19,7 +19,7 @@ var statuses = []struct {
 	{context.Canceled, codes.Canceled},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{storage.ErrInvalid, codes.InvalidArgument},
-	{storage.ErrPermission, codes.PermissionDenied},
+	{storage.ErrPermission, codes.FailedPrecondition},
 	{storage.ErrHeaderRejected, codes.FailedPrecondition},
 	{storage.ErrWrongKey, codes.PermissionDenied},
 	{storage.ErrIntegrity, codes.DataLoss},
